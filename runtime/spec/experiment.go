@@ -1,0 +1,137 @@
+package spec
+
+// Experiment is one resolved experiment: the user's values over the defaults of schema.#Experiment.
+// Field names and meanings are those of the schema; JSON tags are the CUE paths. Paths inside are as written
+// (relative to the file that wrote them); Resolve turns them into usable ones.
+type Experiment struct {
+	Schema     string            `json:"schema"` // schema major, "v1"
+	Name       string            `json:"name"`
+	Notes      string            `json:"notes,omitempty"`
+	Stage      string            `json:"stage"` // grpo | sft
+	Seed       uint64            `json:"seed"`
+	Policy     Policy            `json:"policy"`
+	Data       Data              `json:"data"`
+	Prompt     Prompt            `json:"prompt"`
+	Route      map[string]string `json:"route"` // task -> reward; total over the tasks of the mix
+	Rewards    Rewards           `json:"rewards"`
+	GRPO       *GRPO             `json:"grpo,omitempty"` // set iff Stage is grpo
+	SFT        *SFT              `json:"sft,omitempty"`  // set iff Stage is sft
+	Eval       Eval              `json:"eval"`
+	Checkpoint Checkpoint        `json:"checkpoint"`
+}
+
+// Policy names the model to train.
+type Policy struct {
+	Family string   `json:"family"` // qwen25vl
+	From   string   `json:"from"`   // folder in Hugging Face layout: config.json, tokenizer.json, model.safetensors
+	Init   string   `json:"init"`   // weights: read them from From; random: draw them from the run seed
+	Freeze []string `json:"freeze"` // modules that do not train: vision, merger, embedding, decoder
+}
+
+// Data is the mix.
+type Data struct {
+	Sources map[string]Source `json:"sources"`
+}
+
+// Source is one data set (or one task of it) in the mix.
+type Source struct {
+	Card   string  `json:"card"`            // path of a dataset card (schema.#Dataset)
+	Task   string  `json:"task"`            // yesno | mcq | chart | grounding | open
+	Weight float64 `json:"weight"`          // share of prompts is weight / sum of weights, exact in every batch
+	Limit  int     `json:"limit,omitempty"` // use only the first n examples in seeded order; 0 = all
+}
+
+// Prompt is how an example becomes model input.
+type Prompt struct {
+	System    string            `json:"system"`     // system message; empty = none
+	Templates map[string]string `json:"templates"`  // task -> text with {question} and, for mcq, {choices}
+	MaxPixels int               `json:"max_pixels"` // images are resized to at most this many pixels
+	MinPixels int               `json:"min_pixels"`
+}
+
+// Rewards holds one entry a reward component, keyed by its name.
+type Rewards struct {
+	Matching *Matching `json:"matching,omitempty"`
+	Chart    *Chart    `json:"chart,omitempty"`
+	IoU      *IoU      `json:"iou,omitempty"`
+	BMAS     *BMAS     `json:"bmas,omitempty"`
+	Format   *Format   `json:"format,omitempty"`
+}
+
+type Matching struct {
+	Weight float64 `json:"weight"`
+}
+
+type Chart struct {
+	Weight    float64 `json:"weight"`
+	Tolerance float64 `json:"tolerance"` // relative, 0.05
+}
+
+type IoU struct {
+	Weight float64 `json:"weight"`
+}
+
+type BMAS struct {
+	Weight float64 `json:"weight"`
+}
+
+// Format's weight is the lambda of R = R_task + lambda * R_format.
+type Format struct {
+	Weight float64 `json:"weight"`
+}
+
+// GRPO holds the hyperparameters of the grpo stage.
+type GRPO struct {
+	Steps               int       `json:"steps"`
+	BatchSize           int       `json:"batch_size"` // completions a step = prompts * group_size
+	GroupSize           int       `json:"group_size"`
+	Temperature         float64   `json:"temperature"`
+	MaxCompletionTokens int       `json:"max_completion_tokens"`
+	Loss                string    `json:"loss"` // grpo | dr_grpo | bnpo | dapo
+	KL                  float64   `json:"kl"`   // weight of k3 to the frozen reference; 0 = no reference
+	ClipLow             float64   `json:"clip_low"`
+	ClipHigh            float64   `json:"clip_high"`
+	Iterations          int       `json:"iterations"` // mu: updates on one rollout
+	Advantage           Advantage `json:"advantage"`
+	Optimizer
+}
+
+// Advantage says how rewards become advantages.
+type Advantage struct {
+	Scale  string  `json:"scale"`   // group | batch | none
+	Std    string  `json:"std"`     // sample (n-1) | population (n)
+	StdEps float64 `json:"std_eps"` // added to the std
+}
+
+// SFT holds the hyperparameters of the supervised stage (loss on the target completion only).
+type SFT struct {
+	Steps     int `json:"steps"`
+	BatchSize int `json:"batch_size"` // examples a step
+	Optimizer
+}
+
+// Optimizer is AdamW with a schedule; embedded in the stage that uses it (`grpo.learning_rate`).
+type Optimizer struct {
+	LearningRate float64 `json:"learning_rate"`
+	Schedule     string  `json:"schedule"` // constant | linear | cosine
+	WarmupFrac   float64 `json:"warmup_frac"`
+	WeightDecay  float64 `json:"weight_decay"`
+	AdamBeta1    float64 `json:"adam_beta1"`
+	AdamBeta2    float64 `json:"adam_beta2"`
+	AdamEps      float64 `json:"adam_eps"`
+	GradClip     float64 `json:"grad_clip"` // global L2 norm; 0 = off
+}
+
+// Eval is the evaluation before and after training, on held-out examples.
+type Eval struct {
+	Examples            int     `json:"examples"`    // per source; 0 = no evaluation
+	Samples             int     `json:"samples"`     // completions per example
+	Temperature         float64 `json:"temperature"` // 0 = greedy
+	MaxCompletionTokens int     `json:"max_completion_tokens"`
+}
+
+// Checkpoint says how often a run can be resumed from.
+type Checkpoint struct {
+	Every int `json:"every"` // steps between checkpoints
+	Keep  int `json:"keep"`  // how many to keep
+}
