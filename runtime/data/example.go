@@ -22,14 +22,14 @@ type Box [4]float64
 //	{ID: "nlvr-dev-1572-0/count-3", Task: Chart, Source: "nlvr_chart", Image: "/abs/images/dev-1572-0.png",
 //	 ImageSize: [2]int{400, 100}, Question: "How many yellow objects are there?", Answers: ["6"]}
 type Example struct {
-	ID        string    // unique within the data set, stable
-	Source    string    // name of the source in the mix
+	ID        string // unique within the data set, stable
+	Source    string // name of the source in the mix
 	Task      Task
-	Image     string    // absolute path; empty = text only
-	ImageSize [2]int    // width, height in pixels of the stored image
+	Image     string // absolute path; empty = text only
+	ImageSize [2]int // width, height in pixels of the stored image
 	Question  string
-	Answers   []string  // accepted answers; mcq: the letter first, then the option's text; open: reference texts
-	Choices   []string  // mcq: option texts in order A, B, C ...
-	Boxes     []Box     // grounding: gold boxes
-	Target    string    // sft: the completion to learn; empty where the data set has none
+	Answers   []string // accepted answers; mcq: the letter first, then the option's text; open: reference texts
+	Choices   []string // mcq: option texts in order A, B, C ...
+	Boxes     []Box    // grounding: gold boxes
+	Target    string   // sft: the completion to learn; empty where the data set has none
 }

@@ -2,7 +2,7 @@ package spec
 
 // Experiment is one resolved experiment: the user's values over the defaults of schema.#Experiment.
 // Field names and meanings are those of the schema; JSON tags are the CUE paths. Paths inside are as written
-// (relative to the file that wrote them); Resolve turns them into usable ones.
+// (relative to the file that wrote them); Resolved.Path turns them into usable ones.
 type Experiment struct {
 	Schema     string            `json:"schema"` // schema major, "v1"
 	Name       string            `json:"name"`

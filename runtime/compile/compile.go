@@ -1,0 +1,131 @@
+// Package compile turns one resolved experiment into the ONNX graphs that carry it out.
+//
+// In: an experiment and the architecture of its policy. Out: a Program, that is the parameters (which of them train) and the
+// graphs vision, prefill, decode, score, gradient, accumulate and optimizer, whose weights are inputs and whose sizes are
+// symbolic, so that one session of each serves every prompt. It never opens a file, never holds a weight and never runs a graph.
+//
+// The shapes that the host feeds (packing, positions, masks) are described beside each graph and built by package train.
+package compile
+
+import (
+	"fmt"
+	"slices"
+
+	"mixr/runtime/graph"
+	"mixr/runtime/grpo"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/nn"
+	"mixr/runtime/spec"
+)
+
+// Param is one tensor of the policy.
+type Param struct {
+	nn.Spec
+	Module    string // vision | merger | embedding | decoder
+	Trainable bool
+}
+
+// Program is everything that a trial runs.
+type Program struct {
+	Config *qwen25vl.Config
+	Params []Param
+
+	Vision     *graph.Graph // pixels -> features; the frozen tower, or evaluation of a trained one
+	Prefill    *graph.Graph // prompt -> key/value cache and the first sampled token
+	Decode     *graph.Graph // one token for each completion of a prompt
+	Score      *graph.Graph // log-probabilities of given completions; nil for sft
+	Gradient   *graph.Graph // loss and gradients of one unit (a prompt group, or some sft rows)
+	Accumulate *graph.Graph // gradients of one unit added to the sum
+	Optimizer  *graph.Graph // AdamW on the summed gradients, in place
+
+	// OnPolicy is true when every rollout is used for one update, so that the ratio is exactly 1 and needs no old
+	// log-probabilities; HasReference when a KL term reads reference log-probabilities; TrainsVision when the gradient graph
+	// holds the vision tower and is fed pixels instead of features.
+	OnPolicy, HasReference, TrainsVision bool
+
+	Variant grpo.Variant   // of the loss; zero for sft
+	Update  spec.Optimizer // of the stage
+}
+
+// Graphs lists the program's graphs by name, in the order in which a step uses them.
+func (p *Program) Graphs() []*graph.Graph {
+	all := []*graph.Graph{p.Vision, p.Prefill, p.Decode, p.Score, p.Gradient, p.Accumulate, p.Optimizer}
+	return slices.DeleteFunc(all, func(g *graph.Graph) bool { return g == nil })
+}
+
+// Trainable lists the parameters that the optimizer updates.
+func (p *Program) Trainable() []Param {
+	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trainable })
+}
+
+// Compile builds all graphs of an experiment on a policy of the given architecture.
+func Compile(exp *spec.Experiment, c *qwen25vl.Config) (*Program, error) {
+	p := &Program{Config: c}
+	for _, s := range qwen25vl.Specs(c) {
+		module := qwen25vl.Module(s.Name)
+		p.Params = append(p.Params, Param{s, module, !slices.Contains(exp.Policy.Freeze, module)})
+	}
+	trains := func(module string) bool {
+		return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Trainable && q.Module == module })
+	}
+	if len(p.Trainable()) == 0 {
+		return nil, fmt.Errorf("policy.freeze: nothing is left to train in %s", exp.Policy.From)
+	}
+	p.TrainsVision = trains("vision") || trains("merger")
+
+	var objective func(*graph.Graph, head) *graph.Value
+	switch exp.Stage {
+	case "sft":
+		objective, p.Update = supervised, exp.SFT.Optimizer
+	case "grpo":
+		variant, err := grpo.VariantOf(exp.GRPO.Loss)
+		if err != nil {
+			return nil, err
+		}
+		variant.ClipLow, variant.ClipHigh, variant.KL = exp.GRPO.ClipLow, exp.GRPO.ClipHigh, exp.GRPO.KL
+		p.OnPolicy, p.HasReference = exp.GRPO.Iterations == 1, exp.GRPO.KL > 0
+		objective, p.Variant, p.Update = clipped(variant, p.OnPolicy), variant, exp.GRPO.Optimizer
+	default:
+		return nil, fmt.Errorf("stage: unknown stage %q", exp.Stage)
+	}
+
+	for _, s := range []struct {
+		into  **graph.Graph
+		name  string
+		build func(*graph.Graph)
+		skip  bool
+	}{
+		{&p.Vision, "vision", p.vision, false},
+		{&p.Prefill, "prefill", p.prefill, false},
+		{&p.Decode, "decode", p.decode, false},
+		{&p.Score, "score", p.score, exp.Stage == "sft"},
+		{&p.Gradient, "gradient", func(g *graph.Graph) { p.gradient(g, objective) }, false},
+	} {
+		if s.skip {
+			continue
+		}
+		var err error
+		if *s.into, err = graph.Build(s.name, s.build); err != nil {
+			return nil, fmt.Errorf("compile %s: %w", s.name, err)
+		}
+	}
+	var err error
+	if p.Accumulate, err = grpo.BuildAccumulate(p.optimized()); err != nil {
+		return nil, fmt.Errorf("compile accumulate: %w", err)
+	}
+	if p.Optimizer, err = grpo.BuildAdamW(p.optimized(), p.AdamW()); err != nil {
+		return nil, fmt.Errorf("compile optimizer: %w", err)
+	}
+	for _, g := range p.Graphs() {
+		if err := g.Verify(); err != nil {
+			return nil, fmt.Errorf("compile: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// AdamW is the optimizer of the program's stage.
+func (p *Program) AdamW() grpo.AdamW {
+	o := p.Update
+	return grpo.AdamW{Beta1: o.AdamBeta1, Beta2: o.AdamBeta2, AdamEps: o.AdamEps, WeightDecay: o.WeightDecay, GradClip: o.GradClip}
+}

@@ -1,0 +1,90 @@
+package compile
+
+import (
+	"mixr/runtime/graph"
+	"mixr/runtime/grpo"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/nn"
+)
+
+// head holds what a loss may read: logp and entropy [C] of the target tokens at the C selected positions.
+type head struct{ logp, entropy *graph.Value }
+
+// selected scores C tokens: select [C] names flat positions of hidden [N, T, D] whose next token is target [C].
+func (p *Program) selected(g *graph.Graph, params *nn.Params, hidden *graph.Value) head {
+	rows := graph.Gather(graph.Reshape(hidden, -1, p.Config.HiddenSize), g.Input("select", graph.I64, "C")) // [C, D]
+	logp, entropy := graph.LogProb(rows, qwen25vl.Head(params, p.Config), g.Input("target", graph.I64, "C"),
+		g.Input("temperature", graph.F32, 1))
+	return head{logp, entropy}
+}
+
+// score gives the log-probabilities of completions under the weights that are bound: the policy's or the reference's.
+func (p *Program) score(g *graph.Graph) {
+	params := nn.NewParams(g)
+	hidden, _ := p.text(g, params, p.featureInput(g))
+	h := p.selected(g, params, hidden)
+	g.Output("logp", h.logp)
+	g.Output("entropy", h.entropy)
+}
+
+// gradient emits loss [1], the per-token values that metrics are made of, and g.NAME for every trainable parameter.
+func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *graph.Value) {
+	params := nn.NewParams(g)
+	var features *graph.Value
+	if p.TrainsVision {
+		features = p.tower(g, params)
+	} else {
+		features = p.featureInput(g)
+	}
+	hidden, _ := p.text(g, params, features)
+	h := p.selected(g, params, hidden)
+	loss := objective(g, h)
+	g.Output("loss", loss)
+	g.Output("logp", h.logp)
+	g.Output("entropy", h.entropy)
+
+	trainable := p.Trainable()
+	wrt := make([]*graph.Value, len(trainable))
+	for i, q := range trainable {
+		wrt[i] = params.Weight(q.Name, q.Shape...)
+	}
+	for i, d := range graph.Gradients(loss, wrt...) {
+		g.Output("g."+trainable[i].Name, d)
+	}
+}
+
+// supervised is minus the weighted log-likelihood of the target completion.
+func supervised(g *graph.Graph, h head) *graph.Value {
+	return grpo.SFT(h.logp, g.Input("weight", graph.F32, "C"))
+}
+
+// clipped is the GRPO objective; on policy the old log-probabilities are the new ones without gradient.
+func clipped(v grpo.Variant, onPolicy bool) func(*graph.Graph, head) *graph.Value {
+	return func(g *graph.Graph, h head) *graph.Value {
+		in := grpo.Inputs{
+			LogP:      h.logp,
+			Advantage: g.Input("advantage", graph.F32, "C"),
+			Weight:    g.Input("weight", graph.F32, "C"),
+		}
+		if !onPolicy {
+			in.Old = g.Input("old", graph.F32, "C")
+		}
+		if v.KL > 0 {
+			in.Ref = g.Input("ref", graph.F32, "C")
+		}
+		out := grpo.Objective(in, v)
+		if v.KL > 0 {
+			g.Output("kl", out.KL)
+		}
+		return out.Loss
+	}
+}
+
+// optimized describes the trainable parameters to the optimizer.
+func (p *Program) optimized() []grpo.Param {
+	var out []grpo.Param
+	for _, q := range p.Trainable() {
+		out = append(out, grpo.Param{Name: q.Name, Shape: q.Shape})
+	}
+	return out
+}

@@ -1,0 +1,158 @@
+package graph
+
+import "slices"
+
+// A rule returns the gradients of a call's operands (nil: none) from those of its results (nil: none arrived).
+type rule func(c *call, d []*Value) []*Value
+
+// The rules that are not formulas.
+
+// none: the result is constant wherever it has a derivative, so nothing passes (comparisons, indices, shapes).
+func none(c *call, _ []*Value) []*Value { return make([]*Value, len(c.in)) }
+
+// stop: the caller asked that nothing pass.
+func stop(c *call, _ []*Value) []*Value { return make([]*Value, len(c.in)) }
+
+// refused: there is a derivative, but no rule for it. Dropping it in silence would train the wrong thing.
+func refused(c *call, _ []*Value) []*Value {
+	c.fail("has no gradient rule; use StopGradient on its operands if it is meant to be constant")
+	return nil
+}
+
+// rules is the complete table: every operation, and the gradient rule written beside it.
+var rules = map[string]rule{
+	"Add":       addGrad,
+	"Sub":       subGrad,
+	"Mul":       mulGrad,
+	"Div":       divGrad,
+	"Min":       minGrad,
+	"Max":       maxGrad,
+	"Neg":       negGrad,
+	"Exp":       expGrad,
+	"Log":       logGrad,
+	"Sqrt":      sqrtGrad,
+	"Sigmoid":   sigmoidGrad,
+	"SiLU":      siluGrad,
+	"GELU":      geluGrad,
+	"Erf":       refused,
+	"Scale":     scaleGrad,
+	"AddScalar": addScalarGrad,
+	"Clip":      clipGrad,
+	"Where":     whereGrad,
+	"Cast":      castGrad,
+	"Less":      none,
+	"LessEqual": none,
+	"Greater":   none,
+	"Equal":     none,
+
+	"StopGradient": stop,
+
+	"Linear": linearGrad,
+	"MatMul": matMulGrad,
+
+	"Sum":             sumGrad,
+	"SumKeep":         sumKeepGrad,
+	"SumAll":          sumAllGrad,
+	"SumSquares":      sumSquaresGrad,
+	"ReduceMax":       refused,
+	"ReduceLogSumExp": refused,
+	"CumSum":          refused,
+	"ArgMax":          none,
+
+	"Reshape":   reshapeGrad,
+	"Unsqueeze": unsqueezeGrad,
+	"Expand":    expandGrad,
+	"Transpose": transposeGrad,
+	"Concat":    concatGrad,
+	"SplitAt":   splitGrad,
+	"Slice":     sliceGrad,
+	"Pad":       refused,
+	"Shape":     none,
+	"Iota":      none,
+
+	"Gather":         gatherGrad,
+	"AddRows":        addRowsGrad,
+	"Permute":        permuteGrad,
+	"GatherElements": refused,
+	"TensorScatter":  refused,
+
+	"RMSNorm": rmsNormGrad,
+	"Softmax": softmaxGrad,
+	"RoPE":    ropeGrad,
+	"LogProb": logProbGrad,
+}
+
+// Gradients adds to the graph the gradients of a loss, [1] or [], with respect to the given values and returns them
+// in that order, each of the shape of its value. It panics with *Error if the loss does not depend on one of them
+// through operations that pass gradients.
+func Gradients(loss *Value, wrt ...*Value) []*Value {
+	top := begin("Gradients", append([]*Value{loss}, wrt...)...)
+	if loss.shape.Size() != one || !loss.dtype.float() {
+		top.fail("want a loss of one floating-point element, got %v", loss.shape)
+	}
+	g := top.g
+	calls := g.tape[:len(g.tape):len(g.tape)] // the rules below add calls of their own
+	needed := dependents(calls, wrt)
+	grads := map[*Value]*Value{loss: g.one(loss)}
+	defer func(outer string) { g.scope = outer }(g.scope)
+	for _, c := range slices.Backward(calls) {
+		d := make([]*Value, len(c.out))
+		arrived := false
+		for i, v := range c.out {
+			d[i] = grads[v]
+			arrived = arrived || d[i] != nil
+		}
+		if !arrived || !slices.ContainsFunc(c.in, func(v *Value) bool { return needed[v] }) {
+			continue
+		}
+		g.scope = "grad/" + c.out[0].name + "/"
+		for i, x := range rules[c.op](c, d) {
+			if x != nil && needed[c.in[i]] {
+				accumulate(c, grads, i, x)
+			}
+		}
+	}
+	out := make([]*Value, len(wrt))
+	for i, v := range wrt {
+		if out[i] = grads[v]; out[i] == nil {
+			fail("Gradients", []*Value{loss, v}, top.site, "the loss does not depend on %s", v.name)
+		}
+	}
+	return out
+}
+
+// dependents returns the values that depend on any of wrt, those included.
+func dependents(calls []*call, wrt []*Value) map[*Value]bool {
+	needed := map[*Value]bool{}
+	for _, v := range wrt {
+		needed[v] = true
+	}
+	for _, c := range calls {
+		if slices.ContainsFunc(c.in, func(v *Value) bool { return needed[v] }) {
+			for _, v := range c.out {
+				needed[v] = true
+			}
+		}
+	}
+	return needed
+}
+
+// accumulate adds x to the gradient of operand i of a call, after checking that it fits.
+func accumulate(c *call, grads map[*Value]*Value, i int, x *Value) {
+	v := c.in[i]
+	if !x.shape.Equal(v.shape) || x.dtype != v.dtype {
+		c.fail("gradient of operand %d is %v %v, want %v %v: the gradient rule is wrong", i, x.dtype, x.shape, v.dtype, v.shape)
+	}
+	if grads[v] != nil {
+		x = Add(grads[v], x)
+	}
+	grads[v] = x
+}
+
+// one returns the gradient of the loss with respect to itself.
+func (g *Graph) one(loss *Value) *Value {
+	if loss.Rank() == 0 {
+		return g.scalar(loss.dtype, 1)
+	}
+	return Reshape(g.scalar(loss.dtype, 1), dims(loss.shape)...)
+}

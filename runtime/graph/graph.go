@@ -1,0 +1,311 @@
+// Package graph builds ONNX graphs from Go and differentiates them.
+//
+// In goes Go code that calls operations on values: x [N, T, D] and w [M, D] give Linear(x, w, nil) [N, T, M]. Out
+// comes a Graph that can be verified, printed, differentiated (Gradients), checked for safe in-place updates
+// (CheckAlias) and serialised as a deterministic ONNX model for stock ONNX Runtime (Marshal). The package never runs
+// anything and never reads files or the clock. It knows nothing of models, experiments or devices.
+//
+// Dims are known sizes or symbols ("N", "N*T"): a graph is built once and serves every size. Symbols are compared
+// by name; they become the dim_param names of the model.
+//
+// Errors: a call that cannot be right (wrong shape, type or graph) panics with *Error, which names the operation,
+// its operands, the rule broken and the caller's line. Build recovers that type, and only that type, and returns it;
+// everything else in the package returns errors. Building uses no goroutines; a Graph may be built by one goroutine
+// at a time and, once built, read by many.
+package graph
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// DType is an element type, numbered as in ONNX.
+type DType int32
+
+const (
+	F32  DType = 1
+	I32  DType = 6
+	I64  DType = 7
+	Bool DType = 9
+	F64  DType = 11
+)
+
+func (t DType) String() string {
+	switch t {
+	case F32:
+		return "float32"
+	case I32:
+		return "int32"
+	case I64:
+		return "int64"
+	case Bool:
+		return "bool"
+	case F64:
+		return "float64"
+	}
+	return fmt.Sprintf("dtype(%d)", int32(t))
+}
+
+func (t DType) float() bool { return t == F32 || t == F64 }
+
+// Value is a tensor of the graph: an input, a constant or the result of a node. Values belong to one graph.
+type Value struct {
+	g     *Graph
+	name  string
+	dtype DType
+	shape Shape
+	from  *node  // nil for inputs and constants
+	raw   []byte // little-endian elements of a constant, else nil
+}
+
+// Name returns the name in the emitted model. Output may change it.
+func (v *Value) Name() string { return v.name }
+
+// DType returns the element type.
+func (v *Value) DType() DType { return v.dtype }
+
+// Shape returns the dims; the caller must not change them.
+func (v *Value) Shape() Shape { return v.shape }
+
+// Rank returns the number of dims.
+func (v *Value) Rank() int { return len(v.shape) }
+
+// Dim returns the dim of an axis; a negative axis counts from the end.
+func (v *Value) Dim(axis int) Dim {
+	i, ok := axisOf(axis, len(v.shape))
+	if !ok {
+		fail("Dim", []*Value{v}, here(), "no dim %d", axis)
+	}
+	return v.shape[i]
+}
+
+// Want asserts the shape and returns v: dims are int, string or Dim, and -1 stands for any size.
+func (v *Value) Want(dims ...any) *Value {
+	want := make([]any, len(dims))
+	for i, d := range dims {
+		if want[i] = d; d == -1 && i < len(v.shape) {
+			want[i] = v.shape[i]
+		}
+	}
+	s, err := shapeOf(want)
+	if err != nil {
+		fail("Want", []*Value{v}, here(), "%v", err)
+	}
+	if !s.Equal(v.shape) {
+		fail("Want", []*Value{v}, here(), "want %v", s)
+	}
+	return v
+}
+
+// Output is a result of a graph under the name it has there.
+type Output struct {
+	Name  string
+	Value *Value
+}
+
+// Graph is a list of nodes in an order in which they can run, with named inputs and outputs.
+type Graph struct {
+	name    string
+	inputs  []*Value
+	outputs []Output
+	consts  []*Value
+	nodes   []*node
+	tape    []*call           // calls of differentiable and other operations, in order
+	names   map[string]int    // names in use, with the next suffix to try
+	known   map[string]*Value // constants by content, and other values made at most once
+	scope   string            // prefix of new names
+}
+
+// New returns an empty graph.
+func New(name string) *Graph {
+	return &Graph{name: name, names: map[string]int{}, known: map[string]*Value{}}
+}
+
+// Build runs f on a new graph and verifies the result. It returns the *Error that f panicked with, if any; other
+// panics pass through.
+func Build(name string, f func(g *Graph)) (g *Graph, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(*Error)
+			if !ok {
+				panic(r)
+			}
+			g, err = nil, fmt.Errorf("graph %s: %w", name, e)
+		}
+	}()
+	g = New(name)
+	f(g)
+	if err := g.Verify(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Name returns the name given to New.
+func (g *Graph) Name() string { return g.name }
+
+// Input declares an input. Dims are int, string or Dim.
+func (g *Graph) Input(name string, t DType, dims ...any) *Value {
+	s, err := shapeOf(dims)
+	if err == nil {
+		err = g.claim(name)
+	}
+	if err != nil {
+		fail("Input "+name, nil, here(), "%v", err)
+	}
+	v := &Value{g: g, name: name, dtype: t, shape: s}
+	g.inputs = append(g.inputs, v)
+	return v
+}
+
+// Output declares a result. The value takes the output's name; one that already has a name of its own (an input, a
+// constant, another output) is copied by an Identity node.
+func (g *Graph) Output(name string, v *Value) {
+	at := here()
+	if v == nil || v.g != g {
+		fail("Output "+name, []*Value{v}, at, "the value is nil or of another graph")
+	}
+	if v.from == nil || g.isOutput(v) {
+		v = begin("Identity", v).emit("Identity", []*Value{v})
+	}
+	if err := g.claim(name); err != nil {
+		fail("Output "+name, []*Value{v}, at, "%v", err)
+	}
+	delete(g.names, v.name)
+	v.name = name
+	g.outputs = append(g.outputs, Output{name, v})
+}
+
+func (g *Graph) isOutput(v *Value) bool {
+	for _, o := range g.outputs {
+		if o.Value == v {
+			return true
+		}
+	}
+	return false
+}
+
+// Inputs returns the inputs in the order of their declaration.
+func (g *Graph) Inputs() []*Value { return g.inputs }
+
+// Outputs returns the outputs in the order of their declaration.
+func (g *Graph) Outputs() []Output { return g.outputs }
+
+// Scope prefixes the names of nodes made until the returned function is called: defer g.Scope("layers.0.")().
+func (g *Graph) Scope(prefix string) (leave func()) {
+	outer := g.scope
+	g.scope += prefix
+	return func() { g.scope = outer }
+}
+
+// Floats returns a float32 constant of the given shape.
+func (g *Graph) Floats(shape []int, data ...float32) *Value {
+	raw := make([]byte, 0, 4*len(data))
+	for _, x := range data {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
+	}
+	return g.constant(F32, shape, len(data), raw)
+}
+
+// Ints returns an int64 constant of the given shape.
+func (g *Graph) Ints(shape []int, data ...int64) *Value {
+	raw := make([]byte, 0, 8*len(data))
+	for _, x := range data {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
+	}
+	return g.constant(I64, shape, len(data), raw)
+}
+
+// Scalar returns a float32 constant of shape [].
+func (g *Graph) Scalar(f float64) *Value { return g.scalar(F32, f) }
+
+func (g *Graph) scalar(t DType, f float64) *Value {
+	if t == F64 {
+		return g.constant(F64, nil, 1, binary.LittleEndian.AppendUint64(nil, math.Float64bits(f)))
+	}
+	return g.Floats(nil, float32(f))
+}
+
+// ints returns a vector of int64, as ONNX takes shapes, axes and pads.
+func (g *Graph) ints(v ...int) *Value {
+	data := make([]int64, len(v))
+	for i, x := range v {
+		data[i] = int64(x)
+	}
+	return g.Ints([]int{len(v)}, data...)
+}
+
+// constant returns the constant of that content; equal constants are one value.
+func (g *Graph) constant(t DType, shape []int, n int, raw []byte) *Value {
+	s := constShape(shape)
+	if size, _ := s.Size().Int(); size != n {
+		fail("constant", nil, here(), "shape %v needs %d elements, got %d", s, size, n)
+	}
+	return g.once(fmt.Sprintf("const %v %v %x", t, s, raw), func() *Value {
+		v := &Value{g: g, name: g.unique("const"), dtype: t, shape: s, raw: raw}
+		g.consts = append(g.consts, v)
+		return v
+	})
+}
+
+// once makes a value the first time its key is seen and returns the same value afterwards.
+func (g *Graph) once(key string, make func() *Value) *Value {
+	v := g.known[key]
+	if v == nil {
+		v = make()
+		g.known[key] = v
+	}
+	return v
+}
+
+// claim reserves a name chosen by the caller. A node that happens to have it takes another.
+func (g *Graph) claim(name string) error {
+	if name == "" {
+		return errors.New("the name is empty")
+	}
+	if _, taken := g.names[name]; !taken {
+		g.names[name] = 1
+		return nil
+	}
+	for _, v := range g.inputs {
+		if v.name == name {
+			return errors.New("the name is taken by an input")
+		}
+	}
+	for _, o := range g.outputs {
+		if o.Name == name {
+			return errors.New("the name is taken by an output")
+		}
+	}
+	for _, v := range g.consts {
+		if v.name == name {
+			v.name = g.unique(name)
+		}
+	}
+	for _, n := range g.nodes {
+		for _, v := range n.out {
+			if v.name == name {
+				v.name = g.unique(name)
+			}
+		}
+	}
+	return nil
+}
+
+// unique returns a name not in use, derived from base.
+func (g *Graph) unique(base string) string {
+	next, taken := g.names[base]
+	if !taken {
+		g.names[base] = 1
+		return base
+	}
+	name := fmt.Sprintf("%s_%d", base, next)
+	for g.names[name] != 0 {
+		next++
+		name = fmt.Sprintf("%s_%d", base, next)
+	}
+	g.names[base], g.names[name] = next+1, 1
+	return name
+}

@@ -1,0 +1,223 @@
+package qwen25vl
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+
+	"golang.org/x/image/webp"
+)
+
+// Limits of a file and of the picture in it. The second is Pillow's, beyond which it suspects a decompression bomb.
+const (
+	maxFileBytes   = 1 << 29
+	maxImagePixels = 178956970
+)
+
+// LoadImage reads a PNG, JPEG, WebP or GIF file (its first frame) as 8-bit RGB, as Pillow's convert("RGB") does:
+// transparency is dropped and not composed over a colour, 16-bit channels lose their low byte, a JPEG is turned upright
+// by its EXIF orientation. The pixels equal Pillow's, those of a JPEG up to the rounding of the inverse transform. The
+// alpha channel of the result is 255 everywhere.
+//
+// The error names the file: absent, empty, cut off, too large, of another format, or a CMYK JPEG.
+func LoadImage(path string) (image.Image, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("qwen25vl: image: %w", err)
+	}
+	img, err := func() (image.Image, error) {
+		switch size := info.Size(); {
+		case info.IsDir():
+			return nil, errors.New("is a folder")
+		case size == 0:
+			return nil, errors.New("file is empty (0 bytes)")
+		case size > maxFileBytes:
+			return nil, fmt.Errorf("file has %d bytes, want at most %d", size, maxFileBytes)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return decode(b)
+	}()
+	if err != nil {
+		return nil, fmt.Errorf("qwen25vl: image %s: %w", path, err)
+	}
+	return img, nil
+}
+
+// codec reads one file format. Formats are told apart by their first bytes, never by the file's name.
+type codec struct {
+	magic  string
+	size   func(r io.Reader) (image.Config, error)
+	decode func(b []byte) (*image.NRGBA, error)
+}
+
+func decode(b []byte) (image.Image, error) {
+	codecs := [...]codec{
+		{"\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG},
+		{"\xff\xd8\xff", jpeg.DecodeConfig, decodeJPEG},
+		{"GIF8", gif.DecodeConfig, decodeGIF},
+		{"RIFF????WEBP", webp.DecodeConfig, decodeWebP},
+	}
+	for _, c := range codecs {
+		if !hasMagic(b, c.magic) {
+			continue
+		}
+		size, err := c.size(bytes.NewReader(b))
+		if err != nil {
+			return nil, damaged(err)
+		}
+		if size.Width < 1 || size.Height < 1 {
+			return nil, fmt.Errorf("%d by %d pixels: both sides must be at least 1", size.Width, size.Height)
+		}
+		if size.Width*size.Height > maxImagePixels {
+			return nil, fmt.Errorf("%d by %d pixels, want at most %d in all", size.Width, size.Height, maxImagePixels)
+		}
+		return c.decode(b)
+	}
+	return nil, fmt.Errorf("not a PNG, JPEG, WebP or GIF file (starts with %q)", b[:min(8, len(b))])
+}
+
+// damaged explains an error of a decoder, whose own words ("unexpected EOF") do not say that the file is to blame.
+func damaged(err error) error {
+	switch err.(type) {
+	case png.UnsupportedError, jpeg.UnsupportedError:
+		return err
+	}
+	return fmt.Errorf("file is cut off or damaged: %w", err)
+}
+
+func hasMagic(b []byte, magic string) bool {
+	if len(b) < len(magic) {
+		return false
+	}
+	for i := range len(magic) {
+		if magic[i] != '?' && magic[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func decodePNG(b []byte) (*image.NRGBA, error) {
+	img, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, damaged(err)
+	}
+	return opaque(img), nil
+}
+
+// decodeGIF draws the first frame on the logical screen. As in Pillow, what it does not cover has the transparent
+// colour, or colour 0 if there is none, and transparent pixels have the colour of their palette entry, which
+// image/gif keeps in the global palette only.
+func decodeGIF(b []byte) (*image.NRGBA, error) {
+	screen, err := gif.DecodeConfig(bytes.NewReader(b))
+	if err != nil {
+		return nil, damaged(err)
+	}
+	first, err := gif.Decode(bytes.NewReader(b))
+	if err != nil {
+		return nil, damaged(err)
+	}
+	frame, ok := first.(*image.Paletted)
+	if !ok {
+		return nil, fmt.Errorf("gif: first frame is a %T, want a paletted image", first)
+	}
+	global, _ := screen.ColorModel.(color.Palette)
+	background := 0
+	colours := make([]color.NRGBA, len(frame.Palette))
+	for i, c := range frame.Palette {
+		if _, _, _, alpha := c.RGBA(); alpha == 0 {
+			background = i
+			if i < len(global) {
+				c = global[i]
+			}
+		}
+		colours[i] = solid(c)
+	}
+	out := image.NewNRGBA(image.Rect(0, 0, screen.Width, screen.Height))
+	for y := range screen.Height {
+		for x := range screen.Width {
+			c := background
+			if at := (image.Point{X: x, Y: y}); at.In(frame.Rect) {
+				c = int(frame.ColorIndexAt(x, y))
+			}
+			if c < len(colours) {
+				out.SetNRGBA(x, y, colours[c])
+			} else {
+				out.SetNRGBA(x, y, color.NRGBA{A: 255})
+			}
+		}
+	}
+	return out, nil
+}
+
+// opaque copies img with its colours as stored and alpha 255. Going through premultiplied colours, as the standard
+// conversion does, would lose those of transparent pixels.
+func opaque(img image.Image) *image.NRGBA {
+	b := img.Bounds()
+	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	if pix, stride, ok := straight(img); ok {
+		for y := range b.Dy() {
+			line := out.Pix[y*out.Stride:][:out.Stride]
+			copy(line, pix[y*stride:])
+			for i := 3; i < len(line); i += 4 {
+				line[i] = 255
+			}
+		}
+		return out
+	}
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			out.SetNRGBA(x, y, solid(img.At(b.Min.X+x, b.Min.Y+y)))
+		}
+	}
+	return out
+}
+
+// straight returns the bytes of the two common kinds of image that hold R, G, B as stored and a fourth byte.
+func straight(img image.Image) (pix []uint8, stride int, ok bool) {
+	switch img := img.(type) {
+	case *image.NRGBA:
+		return img.Pix, img.Stride, true
+	case *image.RGBA:
+		return img.Pix, img.Stride, img.Opaque()
+	}
+	return nil, 0, false
+}
+
+// solid returns the colour without its alpha; of 16-bit channels the high byte.
+func solid(c color.Color) color.NRGBA {
+	switch c := c.(type) {
+	case color.NRGBA:
+		return color.NRGBA{c.R, c.G, c.B, 255}
+	case color.NRGBA64:
+		return color.NRGBA{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8), 255}
+	}
+	n := color.NRGBAModel.Convert(c).(color.NRGBA)
+	return color.NRGBA{n.R, n.G, n.B, 255}
+}
+
+// toRGB packs the colours of img.
+func toRGB(img image.Image) rgb {
+	n, ok := img.(*image.NRGBA) // what LoadImage returns needs no copy
+	if !ok {
+		n = opaque(img)
+	}
+	out := newRGB(n.Rect.Dx(), n.Rect.Dy())
+	at := 0
+	for y := range out.h {
+		for line := n.Pix[y*n.Stride:][:4*out.w]; len(line) > 0; line = line[4:] {
+			at += copy(out.pix[at:], line[:channels])
+		}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+package qwen25vl
+
+import (
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// jpegTolerance is how far a decoded JPEG may be from libjpeg's: the two round the inverse transform differently, one
+// level of luma or chroma, which the colour conversion widens. (measured on the fixtures: 3.)
+const jpegTolerance = 3
+
+// TestDecode compares every file of testdata/decode with what Pillow makes of it (bench/resize_fixture.py).
+func TestDecode(t *testing.T) {
+	wants, err := filepath.Glob("testdata/decode/*.want.png")
+	if err != nil || len(wants) < 30 {
+		t.Fatalf("got %d fixtures, %v", len(wants), err)
+	}
+	for _, want := range wants {
+		path := strings.TrimSuffix(want, ".want.png")
+		got, err := LoadImage(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		f, err := os.Open(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted, err := png.Decode(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tolerance := 0
+		if filepath.Ext(path) == ".jpg" {
+			tolerance = jpegTolerance
+		}
+		worst, off := distance(t, got, wanted)
+		if worst > tolerance {
+			t.Errorf("%s: off by up to %d levels, %.1f %% of pixels", path, worst, 100*off)
+		}
+	}
+}
+
+// distance returns the largest difference of a channel and the share of pixels that differ.
+func distance(t *testing.T, a, b image.Image) (worst int, off float64) {
+	t.Helper()
+	if a.Bounds() != b.Bounds() {
+		t.Fatalf("size: got %v, want %v", a.Bounds(), b.Bounds())
+	}
+	p, q := toRGB(a), toRGB(b)
+	for i := 0; i < len(p.pix); i += channels {
+		largest := 0
+		for c := range channels {
+			d := int(p.pix[i+c]) - int(q.pix[i+c])
+			largest = max(largest, d, -d)
+		}
+		worst = max(worst, largest)
+		if largest > 0 {
+			off++
+		}
+	}
+	return worst, off * channels / float64(len(p.pix))
+}
+
+func TestLoadImageErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string, b []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	read := func(name string) []byte {
+		b, err := os.ReadFile("testdata/decode/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "absent.png"):   "no such file",
+		dir:                                "is a folder",
+		file("empty.png", nil):             "0 bytes",
+		file("short.png", []byte("\x89P")): "not a PNG",
+		file("text.png", []byte("hello, I am no picture")):                 `starts with "hello, I"`,
+		file("cut.png", read("png_rgb.png")[:700]):                         "cut off",
+		file("cut.jpg", read("jpeg_420.jpg")[:900]):                        "cut off",
+		file("cut.gif", read("gif_whole.gif")[:400]):                       "cut off",
+		file("cut.webp", read("webp_lossy.webp")[:200]):                    "cut off",
+		"testdata/decode/refused_cmyk.jpg":                                 "CMYK",
+		file("bomb.gif", []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00\x3b")): "want at most",
+	} {
+		_, err := LoadImage(path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), filepath.Base(path)) {
+			t.Errorf("%s: got error %v, want one with %q and the file's name", path, err, want)
+		}
+	}
+}
+
+// TestOpaque: hidden colours survive, 16-bit channels lose their low byte, bounds need not start at 0.
+func TestOpaque(t *testing.T) {
+	wide := image.NewNRGBA64(image.Rect(3, 4, 5, 5))
+	wide.SetNRGBA64(3, 4, color.NRGBA64{R: 0x12ff, G: 0x8000, B: 0xffff, A: 0})
+	wide.SetNRGBA64(4, 4, color.NRGBA64{R: 0x0100, G: 0x00ff, B: 0x7fff, A: 0x1234})
+	got := toRGB(wide)
+	if want := (rgb{2, 1, []uint8{0x12, 0x80, 0xff, 0x01, 0x00, 0x7f}}); got.w != 2 || got.h != 1 || string(got.pix) != string(want.pix) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestOrientationOfBrokenEXIF(t *testing.T) {
+	for _, b := range []string{"", "\xff\xd8", "\xff\xd8\xff\xe1\xff\xff", "\xff\xd8\xff\xe1\x00\x08Exif\x00\x00", "\xff\xd8\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\xff"} {
+		if got := orientation([]byte(b)); got != 1 {
+			t.Errorf("%q: got %d, want 1", b, got)
+		}
+	}
+}
+
+// readRows reads a fixture, a JSON list of lists.
+func readRows(t *testing.T, name string) [][]json.RawMessage {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]json.RawMessage
+	if err := json.Unmarshal(b, &rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func scan(t *testing.T, row []json.RawMessage, to ...any) {
+	t.Helper()
+	if len(row) != len(to) {
+		t.Fatalf("fixture row has %d fields, want %d", len(row), len(to))
+	}
+	for i := range row {
+		if err := json.Unmarshal(row[i], to[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package qwen25vl
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+)
+
+// closeTo fails unless every element of got is within tolerance of want, relative to the root mean square of want.
+func closeTo(t *testing.T, what string, got []float32, want matrix, tolerance float64) {
+	t.Helper()
+	flat := slices.Concat(want...)
+	if len(got) != len(flat) {
+		t.Fatalf("%s: got %d elements, want %d", what, len(got), len(flat))
+	}
+	scale, worst := 0.0, 0.0
+	for i, w := range flat {
+		scale += w * w
+		if d := math.Abs(float64(got[i]) - w); d > worst || math.IsNaN(d) {
+			worst = d
+		}
+	}
+	scale = math.Sqrt(scale / float64(len(flat)))
+	t.Logf("%s: worst difference %.1e of the root mean square %.3g", what, worst/scale, scale)
+	if !(worst <= tolerance*scale) {
+		t.Errorf("%s: off by %.2e of the root mean square %.3g, want %.0e", what, worst/scale, scale, tolerance)
+	}
+}
+
+// The graphs, fed by the package's own host code, against the float64 reference.
+func TestParity(t *testing.T) {
+	gqa := func(kv int) func(*Config) { return func(c *Config) { c.NumKVHeads = kv } }
+	cases := []struct {
+		name   string
+		change func(*Config)
+		grids  []Grid
+	}{
+		{"text alone", nil, nil},
+		{"one window", nil, []Grid{{4, 4}}},
+		{"windows divide", nil, []Grid{{8, 4}}},
+		{"windows cut at both borders", nil, []Grid{{6, 10}}},
+		{"one merged token", nil, []Grid{{2, 2}}},
+		{"several images", nil, []Grid{{6, 10}, {2, 4}, {4, 4}}},
+		{"all blocks full", func(c *Config) { c.Vision.FullAttBlocks = []int{0, 1, 2} }, []Grid{{6, 4}, {2, 6}}},
+		{"no block full", func(c *Config) { c.Vision.FullAttBlocks = nil }, []Grid{{6, 4}, {2, 6}}},
+		{"one key head", gqa(1), []Grid{{6, 2}}},
+		{"as many key heads as query heads", gqa(4), []Grid{{6, 2}}},
+		{"untied head", func(c *Config) { c.TieEmbeddings = false }, []Grid{{4, 6}}},
+	}
+	for i, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			c := tiny()
+			if test.change != nil {
+				test.change(c)
+			}
+			m, p := newModel(c), newPrompt(c, uint64(i), 4, test.grids...)
+			got := m.forward(t, p, nil)["logits"].floats()
+			closeTo(t, "logits", got, p.logits(m.reference()), 2e-4)
+		})
+	}
+}
+
+// A prompt with its completions in one row must give what each completion gives behind the prompt alone.
+func TestPackedEqualsUnpacked(t *testing.T) {
+	c := tiny()
+	m, p := newModel(c), newPrompt(c, 7, 3, Grid{6, 4})
+	completions := [][]int{{1, 2, 3}, {4}, {5, 6, 7, 8, 9}, {2, 2}}
+	packed := m.forward(t, p, completions)["logits"].floats()
+	at, v := len(p.ids), c.VocabSize
+	for i, completion := range completions {
+		whole := p
+		whole.ids = slices.Concat(p.ids, completion)
+		want := whole.logits(m.reference())
+		closeTo(t, "prompt", packed[:len(p.ids)*v], want[:len(p.ids)], 2e-4)
+		closeTo(t, fmt.Sprintf("completion %d", i), packed[at*v:(at+len(completion))*v], want[len(p.ids):], 2e-4)
+		at += len(completion)
+	}
+}

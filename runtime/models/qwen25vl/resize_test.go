@@ -1,0 +1,121 @@
+package qwen25vl
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"image"
+	"strings"
+	"testing"
+)
+
+// picture is the generated picture of bench/resize_fixture.py: gradients, edges and noise, all in integers.
+func picture(w, h int) rgb {
+	p := newRGB(w, h)
+	for y := range h {
+		for x := range w {
+			noise := int(uint32(uint64(x*7919+y*104729+x*y%251*31)*2654435761) >> 24)
+			green := noise
+			if (x+y)%13 < 6 {
+				green = (x/5 + y/7) % 2 * 255
+			}
+			r := x*255/max(w-1, 1) + noise/4
+			b := y*255/max(h-1, 1)*3 + noise/8
+			copy(p.pix[channels*(y*w+x):], []uint8{uint8(r), uint8(green), uint8(b)})
+		}
+	}
+	return p
+}
+
+func (p rgb) image() image.Image {
+	m := image.NewNRGBA(image.Rect(0, 0, p.w, p.h))
+	for i := range p.w * p.h {
+		copy(m.Pix[4*i:], append(p.pix[channels*i:][:channels:channels], 255))
+	}
+	return m
+}
+
+func TestSmartResize(t *testing.T) {
+	for _, row := range readRows(t, "smart.json") {
+		var w, h, lo, hi, wantW, wantH int
+		scan(t, row, &w, &h, &lo, &hi, &wantW, &wantH)
+		gotW, gotH, err := SmartResize(w, h, lo, hi)
+		if err != nil || gotW != wantW || gotH != wantH {
+			t.Errorf("%d by %d in [%d, %d]: got %d by %d, %v, want %d by %d", w, h, lo, hi, gotW, gotH, err, wantW, wantH)
+		}
+	}
+	for _, c := range [][6]int{
+		{640, 480, 3136, 12845056, 644, 476},
+		{1920, 1080, 3136, 1003520, 1316, 728},
+		{70, 70, 784, 12845056, 56, 56}, // half rounds to even: 2.5 units to 2
+		{1, 1, 3136, 12845056, 56, 56},
+	} {
+		w, h, err := SmartResize(c[0], c[1], c[2], c[3])
+		if err != nil || w != c[4] || h != c[5] {
+			t.Errorf("%v: got %d by %d, %v", c, w, h, err)
+		}
+	}
+	for want, c := range map[string][4]int{
+		"ratio":                {2010, 10, 3136, 12845056},
+		"at least 1":           {0, 10, 3136, 12845056},
+		"max_pixels >= 784":    {100, 100, 0, 700},
+		"min_pixels <= max_pi": {100, 100, 4000, 3000},
+	} {
+		if _, _, err := SmartResize(c[0], c[1], c[2], c[3]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got error %v, want one with %q", c, err, want)
+		}
+	}
+}
+
+// TestBicubic: bit for bit what Pillow computes.
+func TestBicubic(t *testing.T) {
+	for _, row := range readRows(t, "resize.json") {
+		var w, h, w2, h2 int
+		var want string
+		scan(t, row, &w, &h, &w2, &h2, &want)
+		got := bicubic(picture(w, h), w2, h2)
+		if sum := sha256.Sum256(got.pix); hex.EncodeToString(sum[:]) != want {
+			t.Errorf("%d by %d to %d by %d differs from Pillow", w, h, w2, h2)
+		}
+	}
+}
+
+// TestPreprocess: bit for bit the patches of Qwen2VLImageProcessor, restated in NumPy.
+func TestPreprocess(t *testing.T) {
+	for _, row := range readRows(t, "patches.json") {
+		var w, h, lo, hi, gridH, gridW int
+		var hash string
+		var sample []float32
+		scan(t, row, &w, &h, &lo, &hi, &gridH, &gridW, &hash, &sample)
+		p, err := Preprocess(picture(w, h).image(), lo, hi)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Grid != (Grid{gridH, gridW}) || p.Width != 14*gridW || p.Height != 14*gridH || len(p.Pixels) != gridH*gridW*PatchDim {
+			t.Fatalf("%d by %d: got grid %v, %d by %d pixels, %d numbers, want grid %d by %d", w, h, p.Grid, p.Width, p.Height, len(p.Pixels), gridH, gridW)
+		}
+		last := p.Pixels[len(p.Pixels)-PatchDim:]
+		for i, want := range sample {
+			if last[97*i] != want {
+				t.Errorf("%d by %d: last patch, number %d: got %g, want %g", w, h, 97*i, last[97*i], want)
+			}
+		}
+		raw := make([]byte, 0, 4*len(p.Pixels))
+		raw, err = binary.Append(raw, binary.LittleEndian, p.Pixels)
+		if sum := sha256.Sum256(raw); err != nil || hex.EncodeToString(sum[:]) != hash {
+			t.Errorf("%d by %d: patches differ from the reference, %v", w, h, err)
+		}
+	}
+	if _, err := Preprocess(newRGB(300, 1).image(), 3136, 50176); err == nil {
+		t.Error("a side ratio of 300 passes")
+	}
+}
+
+func BenchmarkPreprocess(b *testing.B) {
+	img := picture(640, 480).image()
+	for b.Loop() {
+		if _, err := Preprocess(img, 3136, 50176); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

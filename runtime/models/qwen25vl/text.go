@@ -1,0 +1,87 @@
+package qwen25vl
+
+import (
+	"mixr/runtime/graph"
+	"mixr/runtime/nn"
+)
+
+// TextIn is what the decoder reads: N rows of T tokens. Which token sees which is the mask's business alone, so one row may be a
+// prompt with several completions behind it (each sees the prompt and itself, positions restart); padding stands anywhere.
+type TextIn struct {
+	Embeds   *graph.Value // [N, T, D]
+	Pos      *graph.Value // [N, T] int64, row of the angle tables
+	Cos, Sin *graph.Value // [L, E/2], M-RoPE angles already chosen by section (Config.TextRope)
+	Mask     *graph.Value // [N, 1, T, T] additive, 0 = visible, nn.Hidden = not
+}
+
+// KV is the key and value cache of one layer, each [N, K, S, E], keys already rotated.
+type KV struct{ K, V *graph.Value }
+
+// Embed looks up token embeddings and puts image features where isImage is true. ids [N, T]; features [M, D], or nil for text
+// alone; imageIndex [N, T] int64 is the row of features (any valid row where the token is text, so M is at least 1);
+// isImage [N, T, 1] bool. Returns [N, T, D].
+func Embed(p *nn.Params, c *Config, ids, features, imageIndex, isImage *graph.Value) *graph.Value {
+	x := graph.Gather(embedding(p, c), ids) // [N, T, D]
+	if features == nil {
+		return x
+	}
+	return graph.Where(isImage, graph.Gather(features, imageIndex), x)
+}
+
+// Text is the decoder, the Qwen2 architecture with multimodal rotary positions (arXiv 2409.12191). It returns the hidden states
+// [N, T, D] after the final norm and the cache of each layer [N, K, T, E].
+func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV) {
+	heads := c.heads()
+	n, t := in.Embeds.Dim(0), in.Embeds.Dim(1)
+	in.Embeds.Want(n, t, c.HiddenSize)
+	in.Pos.Want(n, t)
+	in.Mask.Want(n, 1, t, t)
+
+	mask := heads.Mask(in.Mask) // [N, 1, h*T, T]
+	x := in.Embeds
+	for i := range c.NumLayers {
+		x = layer(p.At("model.layers.%d", i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+			k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
+			caches = append(caches, KV{k, v})
+			return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
+		})
+	}
+	return finalNorm(p, c, x), caches
+}
+
+// layer is norm, attention, residual, norm, MLP, residual. x [N, T, D]. mix turns rotated queries [N, T, H*E], rotated keys and
+// values [N, T, K*E] into what each token gathers, [N, T, H*E]; over whole rows and over a cache it differs, the rest does not.
+func layer(p *nn.Params, c *Config, x, pos, cos, sin *graph.Value, mix func(q, k, v *graph.Value) *graph.Value) *graph.Value {
+	d, heads := c.HiddenSize, c.heads()
+	queries, keys := heads.Query*heads.Width, heads.KV*heads.Width
+
+	h := nn.RMSNorm(p.At("input_layernorm"), x, d, c.RMSNormEps)
+	q := nn.Linear(p.At("self_attn.q_proj"), h, d, queries, nn.WithBias)
+	k := nn.Linear(p.At("self_attn.k_proj"), h, d, keys, nn.WithBias)
+	v := nn.Linear(p.At("self_attn.v_proj"), h, d, keys, nn.WithBias)
+	q, k = graph.RoPE(q, pos, cos, sin, heads.Query), graph.RoPE(k, pos, cos, sin, heads.KV)
+	x = graph.Add(x, nn.Linear(p.At("self_attn.o_proj"), mix(q, k, v), queries, d, nn.NoBias))
+
+	h = nn.RMSNorm(p.At("post_attention_layernorm"), x, d, c.RMSNormEps)
+	return graph.Add(x, nn.SwiGLU(p.At("mlp"), h, d, c.IntermediateSize, nn.NoBias))
+}
+
+func finalNorm(p *nn.Params, c *Config, x *graph.Value) *graph.Value {
+	return nn.RMSNorm(p.At("model.norm"), x, c.HiddenSize, c.RMSNormEps)
+}
+
+// Head returns the matrix [V, D] that turns hidden states into logits: lm_head, or the token embedding where they are tied.
+func Head(p *nn.Params, c *Config) *graph.Value {
+	if c.TieEmbeddings {
+		return embedding(p, c)
+	}
+	return p.Weight("lm_head.weight", c.VocabSize, c.HiddenSize)
+}
+
+func embedding(p *nn.Params, c *Config) *graph.Value {
+	return p.Weight("model.embed_tokens.weight", c.VocabSize, c.HiddenSize)
+}
+
+func (c *Config) heads() nn.Heads {
+	return nn.Heads{Query: c.NumHeads, KV: c.NumKVHeads, Width: c.HeadDim()}
+}

@@ -1,0 +1,68 @@
+package nn
+
+import (
+	"math"
+
+	"mixr/runtime/graph"
+)
+
+// Heads describes grouped-query attention (arXiv 2305.13245): Query heads share KV heads, the first Query/KV of them the first one.
+// Plain multi-head attention has Query == KV.
+//
+// The queries that share a key head stand beside each other along the token dim, [N, K, h*T, E] with h = H/K, so that keys and
+// values are never repeated.
+type Heads struct {
+	Query, KV int
+	Width     int // E, of one head
+}
+
+// Group is h = H/K, the number of query heads that share a key head.
+func (h Heads) Group() int { return h.Query / h.KV }
+
+// Queries lays out queries [N, T, H*E] as [N, K, h*T, E].
+func (h Heads) Queries(q *graph.Value) *graph.Value {
+	q = graph.Reshape(q, 0, 0, h.KV, h.Group(), h.Width) // [N, T, K, h, E]
+	q = graph.Transpose(q, 0, 2, 3, 1, 4)                // [N, K, h, T, E]
+	return graph.Reshape(q, 0, 0, -1, h.Width)           // [N, K, h*T, E]
+}
+
+// Keys lays out keys or values [N, S, K*E] as [N, K, S, E].
+func (h Heads) Keys(k *graph.Value) *graph.Value {
+	return graph.Transpose(graph.Reshape(k, 0, 0, h.KV, h.Width), 0, 2, 1, 3)
+}
+
+// Merge undoes Queries: [N, K, h*T, E] to [N, T, H*E].
+func (h Heads) Merge(o *graph.Value) *graph.Value {
+	o = graph.Reshape(o, 0, 0, h.Group(), -1, h.Width) // [N, K, h, T, E]
+	o = graph.Transpose(o, 0, 3, 1, 2, 4)              // [N, T, K, h, E]
+	return graph.Reshape(o, 0, 0, h.Query*h.Width)     // [N, T, H*E]
+}
+
+// Mask repeats an additive mask [N, 1, T, S] for the h query heads of a group: [N, 1, h*T, S]. Once a graph, not once a layer.
+func (h Heads) Mask(mask *graph.Value) *graph.Value {
+	if h.Group() == 1 {
+		return mask
+	}
+	copies := make([]*graph.Value, h.Group())
+	for i := range copies {
+		copies[i] = mask
+	}
+	return graph.Concat(2, copies...)
+}
+
+// Attend is softmax(q k' / sqrt(E) + mask) v in the layout of Heads. q [N, K, Q, E]; k, v [N, K, S, E]; mask is additive
+// (0 = visible, Hidden = not) and broadcasts to [N, K, Q, S]. Returns [N, K, Q, E].
+func (h Heads) Attend(q, k, v, mask *graph.Value) *graph.Value {
+	scores := graph.Add(h.Scores(q, k), mask) // [N, K, Q, S]
+	return graph.MatMul(graph.Softmax(scores), v, false, false, 1)
+}
+
+// Scores is q k' / sqrt(E): [N, K, Q, E] and [N, K, S, E] to [N, K, Q, S].
+func (h Heads) Scores(q, k *graph.Value) *graph.Value {
+	return graph.MatMul(q, k, false, true, 1/math.Sqrt(float64(h.Width)))
+}
+
+// Hidden is the value of an additive mask where a key must not be seen. In float32 the exponential of a hidden score is
+// exactly 0 as long as the row has one visible key, so that hidden keys change no bit of values or gradients; and a row that
+// sees nothing (padding) gets the uniform average instead of a NaN, as -Inf would give.
+const Hidden = -1e9

@@ -1,0 +1,180 @@
+package ort
+
+// #include "complement.h"
+import "C"
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"mixr/runtime/graph"
+)
+
+// SessionOptions says how a graph is prepared and run. The zero value is what mixr's determinism rests on: one thread, the
+// graph as it was emitted.
+type SessionOptions struct {
+	// Threads is the number of threads inside one run; 0 means 1. With more than one, sums may be split differently and
+	// bits may differ from those of one thread.
+	Threads int
+	// Level is how far the library rewrites the graph: 0 not at all, 1 removes redundant nodes and folds constants, 2 also
+	// fuses. Higher levels cost seconds for optimizer graphs; 1 suits gradient graphs.
+	Level int
+}
+
+// port is an input or output as the session declares it.
+type port struct {
+	name  string
+	dtype graph.DType
+	shape []int // -1 for a symbolic dimension
+}
+
+// accepts reports whether a tensor of this type and shape fits.
+func (p *port) accepts(t *Tensor) bool {
+	if p.dtype != t.dtype || len(p.shape) != len(t.shape) {
+		return false
+	}
+	for i, d := range p.shape {
+		if d >= 0 && d != t.shape[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// symbolic reports whether a dimension is open; weights have none.
+func (p *port) symbolic() bool {
+	for _, d := range p.shape {
+		if d < 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Session is a graph prepared for running. It is safe for concurrent use: runs of different bindings may overlap.
+type Session struct {
+	engine  *Engine
+	name    string
+	session *C.OrtSession
+	inputs  []port
+	outputs []port
+	open    atomic.Int64 // bindings not closed
+}
+
+// NewSession prepares a graph. The graph may be dropped afterwards.
+func (e *Engine) NewSession(g *graph.Graph, o SessionOptions) (*Session, error) {
+	model, err := g.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("ort: session: %w", err)
+	}
+	return e.newSession(g.Name(), model, o)
+}
+
+// NewSessionFromBytes prepares a serialized ONNX model. The bytes may be reused afterwards.
+func (e *Engine) NewSessionFromBytes(model []byte, o SessionOptions) (*Session, error) {
+	return e.newSession("", model, o)
+}
+
+// newSession takes the graph's name for messages; "" reads it from the model once that is loaded.
+func (e *Engine) newSession(name string, model []byte, o SessionOptions) (*Session, error) {
+	fail := func(err error) (*Session, error) {
+		if name == "" {
+			name = "model"
+		}
+		return nil, fmt.Errorf("ort: session %s (%d bytes): %w", name, len(model), err)
+	}
+	threads := max(o.Threads, 1)
+	if o.Threads < 0 {
+		return fail(fmt.Errorf("threads: got %d, want 0 or more", o.Threads))
+	}
+	if o.Level < 0 || o.Level > 2 {
+		return fail(fmt.Errorf("level: got %d, want 0, 1 or 2", o.Level))
+	}
+	if len(model) == 0 {
+		return fail(fmt.Errorf("the model is empty"))
+	}
+	s := &Session{engine: e, name: name}
+	err := check(C.mixr_session(unsafe.Pointer(&model[0]), C.size_t(len(model)), C.int(threads), C.int(o.Level), &s.session))
+	if err != nil {
+		return fail(err)
+	}
+	if err := s.describePorts(); err != nil {
+		C.mixr_release_session(s.session)
+		return fail(err)
+	}
+	e.sessions.Add(1)
+	return s, nil
+}
+
+func (s *Session) describePorts() (err error) {
+	if s.name == "" {
+		var text *C.char
+		if err := check(C.mixr_session_name(s.session, &text)); err != nil {
+			return err
+		}
+		s.name = C.GoString(text)
+		C.free(unsafe.Pointer(text))
+	}
+	if s.inputs, err = s.ports(C.MIXR_INPUTS); err != nil {
+		return err
+	}
+	s.outputs, err = s.ports(C.MIXR_OUTPUTS)
+	return err
+}
+
+func (s *Session) ports(which C.int) ([]port, error) {
+	var n C.size_t
+	if err := check(C.mixr_session_ports(s.session, which, &n)); err != nil {
+		return nil, err
+	}
+	out := make([]port, n)
+	for i := range out {
+		var name *C.char
+		var dtype C.int
+		var dims [maxRank]C.int64_t
+		var rank C.size_t
+		err := check(C.mixr_session_port(s.session, which, C.size_t(i), &name, &dtype, &dims[0], maxRank, &rank))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = port{name: C.GoString(name), dtype: graph.DType(dtype)}
+		C.free(unsafe.Pointer(name))
+		for _, d := range dims[:rank] {
+			out[i].shape = append(out[i].shape, int(d))
+		}
+	}
+	return out, nil
+}
+
+// Name is the name of the graph.
+func (s *Session) Name() string { return s.name }
+
+// InputNames lists the inputs in the graph's order. An input that the graph declares but never reads is listed too.
+func (s *Session) InputNames() []string { return names(s.inputs) }
+
+// OutputNames lists the outputs in the graph's order.
+func (s *Session) OutputNames() []string { return names(s.outputs) }
+
+func names(ports []port) []string {
+	out := make([]string, len(ports))
+	for i := range ports {
+		out[i] = ports[i].name
+	}
+	return out
+}
+
+// Close releases the session. It is an error, and closes nothing, while bindings of the session are open. A second Close
+// does nothing. Tensors outlive the session, also those that its runs have allocated.
+func (s *Session) Close() error {
+	if s.session == nil {
+		return nil
+	}
+	if n := s.open.Load(); n > 0 {
+		return fmt.Errorf("ort: close session %s: %d bindings are still open", s.name, n)
+	}
+	C.mixr_release_session(s.session)
+	s.session = nil
+	s.engine.sessions.Add(-1)
+	return nil
+}

@@ -1,0 +1,95 @@
+// Package plan turns what a file defines into trials, gives each trial its identity, and says why it must or need not run.
+//
+// In: a resolved spec.File, hashes of data and weights, and plain records of earlier runs. Out: []Trial, Fingerprint,
+// Reason. It reads no file and starts nothing: every function is pure, so a plan can be tested without a disk.
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mixr/runtime/spec"
+)
+
+// Trial is one experiment with one seed: what a run executes and a fingerprint identifies.
+//
+//	{Name: "reward_ladder/+mcq/seed-2", Labels: {"study": "reward_ladder", "rung": "+mcq", "seed": "2"}, Seed: 2,
+//	 Changes: [data.sources.nlvr_mcq.task = "mcq" ...]}
+type Trial struct {
+	Name       string            // experiment: its name; study: NAME/RUNG/seed-N, without the parts the study does not vary
+	Labels     map[string]string // columns to group by: experiment or study, rung, seed
+	Experiment *spec.Experiment  // with Seed set
+	Resolved   *spec.Resolved    // the same with the writers of every value
+	Seed       uint64
+	Changes    []spec.Change // against the rung before; none for a base or an experiment
+	Also       []string      // names of trials of the study that are equal to this one and so share its run
+}
+
+// Expand returns the trials of a file in the order of rungs, then seeds. Trials whose experiments are equal become one.
+func Expand(f *spec.File) []Trial {
+	var trials []Trial
+	byIdentity := map[string]int{}
+	for i, rung := range f.Rungs {
+		var changes []spec.Change
+		if i > 0 {
+			changes = spec.Diff(f.Rungs[i-1].Experiment, rung.Experiment)
+		}
+		seeds := f.Seeds
+		if seeds == nil {
+			seeds = []spec.Seed{{}}
+		}
+		for _, seed := range seeds {
+			r := rung.Resolved
+			if f.Seeds != nil {
+				r = r.WithSeed(seed)
+			}
+			t := Trial{Name: f.Name, Labels: labels(f, rung, r), Experiment: r.Experiment, Resolved: r, Seed: r.Experiment.Seed, Changes: changes}
+			if len(f.Rungs) > 1 {
+				t.Name += "/" + rung.Name
+			}
+			if f.Seeds != nil {
+				t.Name += fmt.Sprintf("/seed-%d", t.Seed)
+			}
+			identity := string(identity(t.Experiment))
+			if at, seen := byIdentity[identity]; seen {
+				trials[at].Also = append(trials[at].Also, t.Name)
+				continue
+			}
+			byIdentity[identity] = len(trials)
+			trials = append(trials, t)
+		}
+	}
+	return trials
+}
+
+func labels(f *spec.File, rung spec.Rung, r *spec.Resolved) map[string]string {
+	out := map[string]string{"seed": fmt.Sprint(r.Experiment.Seed)}
+	if f.Study {
+		out["study"], out["rung"] = f.Name, rung.Name
+	} else {
+		out["experiment"] = f.Name
+	}
+	return out
+}
+
+// Find returns the trials whose name is, or ends in, one of the names: "+mcq/seed-2" or "seed-2". The error lists what there is.
+func Find(trials []Trial, names []string) ([]Trial, error) {
+	var out []Trial
+	for _, name := range names {
+		before := len(out)
+		for _, t := range trials {
+			if strings.HasSuffix("/"+t.Name, "/"+name) && !slices.ContainsFunc(out, func(o Trial) bool { return o.Name == t.Name }) {
+				out = append(out, t)
+			}
+		}
+		if len(out) == before {
+			var all []string
+			for _, t := range trials {
+				all = append(all, t.Name)
+			}
+			return nil, fmt.Errorf("no trial %s: there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,58 @@
+package report
+
+import (
+	"errors"
+	"io/fs"
+
+	"mixr/runtime/table"
+)
+
+// Gain is what training changed within one run: the evaluation before (side A) against the one after (side B).
+type Gain struct {
+	Deltas    []Delta   `json:"deltas"`
+	Unmatched Unmatched `json:"unmatched"`
+	Warnings  []string  `json:"warnings,omitempty"`
+}
+
+// Before and after, as the column "when" of table eval has them.
+const (
+	before = "before"
+	after  = "after"
+)
+
+// ReadGain compares the two evaluations of a run. A run without both, because it is still going or evaluates nothing,
+// gives a Gain with no Deltas and a warning.
+func ReadGain(dir string) (*Gain, error) {
+	m, err := table.ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gain{}
+	rows, err := table.Read[table.Eval](dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		g.Warnings = []string{"no evaluation yet"}
+		return g, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	examples, unmatched := match(at(rows, before), at(rows, after))
+	if len(at(rows, after)) == 0 {
+		g.Warnings = []string{"no evaluation after training yet"}
+		return g, nil
+	}
+	g.Deltas, g.Unmatched = deltas(examples, m.Fingerprint["combined"]+"|gain"), unmatched
+	g.Warnings = append(unmatched.warnings("before", "after"), oneSeed)
+	return g, nil
+}
+
+// at picks the rows of one evaluation.
+func at(rows []table.Eval, when string) []table.Eval {
+	var of []table.Eval
+	for _, r := range rows {
+		if r.When == when {
+			of = append(of, r)
+		}
+	}
+	return of
+}

@@ -1,0 +1,110 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// minute is how reports print a time: local, to the minute.
+const minute = "2006-01-02 15:04"
+
+// ListText writes one line a run.
+func ListText(w io.Writer, s Style, runs []Listing) error {
+	p := &page{Style: s, w: w}
+	var rows [][]string
+	for _, l := range runs {
+		if l.Broken != "" {
+			continue
+		}
+		rows = append(rows, []string{
+			printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), fmt.Sprintf("%d/%d", l.Step, l.Steps),
+			optional(l.Before), optional(l.After), l.Start.Local().Format(minute),
+		})
+	}
+	if len(rows) > 0 {
+		p.line("%s", s.grid([]string{"run", "status", "stage", "seed", "steps", "before", "after", "started"}, "defg", rows))
+	}
+	for _, l := range runs {
+		if l.Broken != "" {
+			p.line("%s: cannot be read: %s", printable(filepath.Base(l.Dir)), l.Broken)
+		}
+	}
+	if len(runs) == 0 {
+		p.line("no runs yet")
+	}
+	return p.err
+}
+
+// Text writes the run for a terminal: what it is, what it gained, how it went.
+func (r *Run) Text(w io.Writer, s Style) error {
+	p := &page{Style: s, w: w}
+	p.line("%s", r.RunID.text(s))
+	fact := func(name, format string, args ...any) { p.line("  %-12s %s", name, fmt.Sprintf(format, args...)) }
+	fact("stage", "%s, %d of %d steps", r.Stage, r.Step, r.Steps)
+	if r.Holder != nil {
+		fact("running", "%s", *r.Holder)
+	}
+	fact("fingerprint", "%s", r.Fingerprint)
+	for _, name := range slices.Sorted(maps.Keys(r.Manifest.Versions)) {
+		fact(name, "%s", printable(r.Manifest.Versions[name]))
+	}
+	for i := range r.Manifest.Attempts {
+		fact(fmt.Sprintf("attempt %d", i+1), "%s", r.attempt(i))
+	}
+	if c := r.Cost; c.WallS > 0 {
+		fact("cost", "%s training, %.2f s a step, %.0f tok/s, %.0f MB peak", time.Duration(c.WallS*float64(time.Second)).Round(time.Second),
+			c.StepS, c.TokPerS, float64(c.HostPeakB)/1e6)
+	}
+	p.title("Reward on held-out examples")
+	if err := r.Gain.Text(w, s); err != nil {
+		return err
+	}
+	if len(r.Curves) > 0 {
+		p.title("Curves")
+		p.line("%s", r.curveTable(s))
+	}
+	return p.err
+}
+
+func (r *Run) attempt(i int) string {
+	a := r.Manifest.Attempts[i]
+	how := fmt.Sprintf("%s after %s", printable(a.Exit), a.End.Sub(a.Start))
+	if a.End.IsZero() {
+		how = "killed"
+		if r.Holder != nil && i == len(r.Manifest.Attempts)-1 {
+			how = "running"
+		}
+	}
+	return fmt.Sprintf("%s on %s, steps %d to %d, %s", a.Start.Local().Format(minute), printable(a.Host), a.FromStep, a.ToStep, how)
+}
+
+// curveTable prints curves as sparklines that fill what the numbers leave of the width.
+func (r *Run) curveTable(s Style) string {
+	const numbers = 16 + 4*11 // widest name and four numbers
+	var rows [][]string
+	for _, c := range r.Curves {
+		low, high := bounds(c.Values)
+		rows = append(rows, []string{
+			c.Name, sparkline(c.Values, min(60, s.width()-numbers)), optional(end(c.Values, false)), optional(end(c.Values, true)), number(low), number(high),
+		})
+	}
+	return s.grid([]string{"", "", "first", "last", "min", "max"}, "cdef", rows)
+}
+
+// end is the first or the last value that is there.
+func end(values []*float64, last bool) *float64 {
+	ordered := slices.All(values)
+	if last {
+		ordered = slices.Backward(values)
+	}
+	for _, v := range ordered {
+		if v != nil {
+			return v
+		}
+	}
+	return nil
+}

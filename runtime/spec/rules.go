@@ -1,0 +1,226 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// facts is an experiment under the rules between fields.
+type facts struct {
+	*Experiment
+	c       *checker
+	written *node // what the user wrote
+	full    *node // the same with defaults
+	entry   Pos   // of the experiment
+}
+
+// rules are the conditions between fields. Each is judged even where others fail; one whose inputs are themselves in
+// error is not, since it would blame the wrong place.
+var rules = []func(*facts){
+	stageHasItsBlock,
+	groupDividesBatch,
+	mixIsNotEmpty,
+	everyTaskIsScored,
+	everyRewardIsRouted,
+	templatesHoldTheQuestion,
+	somethingTrains,
+	pixelsAreARange,
+	evalSamplesDiffer,
+	pathsExist,
+}
+
+// at is where the first of the paths was written, else the block it would stand in.
+func (f *facts) at(paths ...string) Pos {
+	for _, path := range paths {
+		if n := f.written.find(path); n != nil && !n.pos().IsZero() {
+			return n.pos()
+		}
+	}
+	for p := parent(paths[0]); p != ""; p = parent(p) {
+		if n := f.written.find(p); n != nil && !n.pos().IsZero() {
+			return n.pos()
+		}
+	}
+	return f.entry
+}
+
+// sound reports whether none of the paths holds a reported mistake.
+func (f *facts) sound(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		n, m := f.written.find(path), f.full.find(path)
+		return n != nil && n.broken || m != nil && m.broken
+	})
+}
+
+func stageHasItsBlock(f *facts) {
+	if !f.sound("stage", "grpo", "sft") {
+		return
+	}
+	blocks := map[string]bool{"grpo": f.GRPO != nil, "sft": f.SFT != nil}
+	for _, stage := range []string{"grpo", "sft"} {
+		switch {
+		case stage == f.Stage && !blocks[stage]:
+			f.c.report(f.at("stage"), stage, "write "+stage+": steps: N", "is required: the stage is %s", f.Stage)
+		case stage != f.Stage && blocks[stage]:
+			f.c.report(f.at(stage), stage, "", "is not used: the stage is %s", f.Stage)
+		}
+	}
+}
+
+func groupDividesBatch(f *facts) {
+	if g := f.GRPO; g != nil && f.sound("grpo.batch_size", "grpo.group_size") && g.BatchSize%g.GroupSize != 0 {
+		down, up := g.BatchSize/g.GroupSize*g.GroupSize, (g.BatchSize/g.GroupSize+1)*g.GroupSize
+		hint := fmt.Sprintf("%d or %d", down, up)
+		if down == 0 {
+			hint = fmt.Sprint(up)
+		}
+		f.c.report(f.at("grpo.batch_size", "grpo.group_size"), "grpo.batch_size", hint,
+			"got %d completions, want a multiple of group_size %d", g.BatchSize, g.GroupSize)
+	}
+}
+
+func mixIsNotEmpty(f *facts) {
+	if len(f.Data.Sources) == 0 && f.sound("data", "data.sources") && f.sourcesSound() {
+		f.c.report(f.at("data.sources"), "data.sources", "write data: sources: NAME: {card: PATH, task: TASK}", "the mix is empty")
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Data.Sources)) {
+		if strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" || name == "" || len(name) > 64 {
+			f.c.report(f.at("data.sources."+name, "data.sources"), "data.sources", "",
+				"got the name %q, want up to 64 letters, digits, '_' or '-': it labels rows in every table", name)
+		}
+	}
+}
+
+// sourcesSound reports whether no source of the mix is in error as a whole.
+func (f *facts) sourcesSound() bool {
+	n := f.written.find("data.sources")
+	return n == nil || !slices.ContainsFunc(n.keys, func(key string) bool { return n.fields[key].anyBroken() })
+}
+
+// tasks maps each task of the mix to the first source that has it, by name.
+func (f *facts) tasks() map[string]string {
+	out := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(f.Data.Sources)) {
+		task := f.Data.Sources[name].Task
+		if _, seen := out[task]; !seen && task != "" {
+			out[task] = name
+		}
+	}
+	return out
+}
+
+func everyTaskIsScored(f *facts) {
+	if f.Stage != "grpo" {
+		return // supervised training scores only in evaluation, and only with the rewards that are declared
+	}
+	declared := f.Rewards.names()
+	for task, source := range f.tasks() {
+		reward := f.Route[task]
+		if !f.sound("route", "route."+task, "rewards", "rewards."+reward) || slices.Contains(declared, reward) {
+			continue
+		}
+		f.c.report(f.at("route."+task, "data.sources."+source+".task"), "rewards."+reward, "write rewards: "+reward+": {}",
+			"is required: the task %s of source %s is routed to it", task, source)
+	}
+}
+
+func everyRewardIsRouted(f *facts) {
+	if !f.sound("route", "data", "data.sources", "rewards") || !f.sourcesSound() {
+		return
+	}
+	used := map[string]bool{}
+	for task := range f.tasks() {
+		used[f.Route[task]] = true
+	}
+	for _, reward := range f.Rewards.names() {
+		if !used[reward] {
+			f.c.report(f.at("rewards."+reward), "rewards."+reward, "", "is never used: no task of the mix is routed to it")
+		}
+	}
+}
+
+// names lists the declared task rewards in the order of the schema.
+func (r Rewards) names() (out []string) {
+	for _, reward := range []struct {
+		name     string
+		declared bool
+	}{{"matching", r.Matching != nil}, {"chart", r.Chart != nil}, {"iou", r.IoU != nil}, {"bmas", r.BMAS != nil}} {
+		if reward.declared {
+			out = append(out, reward.name)
+		}
+	}
+	return out
+}
+
+func templatesHoldTheQuestion(f *facts) {
+	for _, task := range slices.Sorted(maps.Keys(f.Prompt.Templates)) {
+		path := "prompt.templates." + task
+		for _, place := range []string{"{question}", "{choices}"} {
+			needed := place == "{question}" || task == "mcq"
+			if needed && f.sound(path) && !strings.Contains(f.Prompt.Templates[task], place) {
+				f.c.report(f.at(path), path, "", "has no %s", place)
+			}
+		}
+	}
+}
+
+// modules are the parts of a policy that can be frozen.
+var modules = []string{"vision", "merger", "embedding", "decoder"}
+
+func somethingTrains(f *facts) {
+	if !f.sound("policy", "policy.freeze") {
+		return
+	}
+	frozen := map[string]bool{}
+	for _, m := range f.Policy.Freeze {
+		if frozen[m] {
+			f.c.report(f.at("policy.freeze"), "policy.freeze", "", "lists %s twice", m)
+		}
+		frozen[m] = true
+	}
+	if !slices.ContainsFunc(modules, func(m string) bool { return !frozen[m] }) {
+		f.c.report(f.at("policy.freeze"), "policy.freeze", "", "freezes every module: nothing would train")
+	}
+}
+
+func pixelsAreARange(f *facts) {
+	if p := f.Prompt; f.sound("prompt.min_pixels", "prompt.max_pixels") && p.MinPixels > p.MaxPixels {
+		f.c.report(f.at("prompt.max_pixels", "prompt.min_pixels"), "prompt.max_pixels", "",
+			"got %d, want at least min_pixels %d", p.MaxPixels, p.MinPixels)
+	}
+}
+
+func evalSamplesDiffer(f *facts) {
+	if e := f.Eval; f.sound("eval.samples", "eval.temperature") && e.Samples > 1 && e.Temperature == 0 {
+		f.c.report(f.at("eval.samples"), "eval.samples", "write eval: temperature: 1",
+			"got %d at temperature 0, where all completions of an example are equal", e.Samples)
+	}
+}
+
+func pathsExist(f *facts) {
+	f.exists("policy.from", f.Policy.From, true)
+	for _, name := range slices.Sorted(maps.Keys(f.Data.Sources)) {
+		f.exists("data.sources."+name+".card", f.Data.Sources[name].Card, false)
+	}
+}
+
+// exists reports a path of the experiment that leads nowhere, or to a file where a folder is meant or the other way round.
+func (f *facts) exists(at, path string, folder bool) {
+	n := f.written.find(at)
+	if n == nil || n.broken || path == "" {
+		return
+	}
+	full := located(path, n.writers)
+	info, err := os.Stat(full)
+	switch {
+	case err != nil:
+		f.c.report(f.at(at), at, "", "%q does not exist: looked at %s", path, shown(full))
+	case folder && !info.IsDir():
+		f.c.report(f.at(at), at, "", "%q is a file, want a folder", path)
+	case !folder && info.IsDir():
+		f.c.report(f.at(at), at, "", "%q is a folder, want a file", path)
+	}
+}

@@ -1,0 +1,205 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+// version of every table's columns; it stands in the file's metadata as "mixr.table" = "metrics/1".
+const version = 1
+
+const (
+	metadataKey = "mixr.table"
+	// blockRows is how many rows go to the Parquet writer at a time. The writer decides page boundaries once a call,
+	// so a fixed number makes them a function of the rows alone.
+	blockRows = 256
+	// groupRows bounds the rows held in memory while a table is written; completions are about 3 kB each.
+	groupRows = 16 * 1024
+)
+
+// encoder writes the rows of one Parquet file, in blocks whose boundaries do not depend on how rows arrive.
+type encoder[R Row] struct {
+	w    *parquet.GenericWriter[R]
+	held []R // fewer than blockRows
+	rows int
+}
+
+func newEncoder[R Row](w io.Writer) *encoder[R] {
+	return &encoder[R]{w: parquet.NewGenericWriter[R](w,
+		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
+		parquet.MaxRowsPerRowGroup(groupRows),
+		parquet.KeyValueMetadata(metadataKey, tableVersion[R]()),
+		// The library's default names its build, which would make equal tables differ between builds.
+		parquet.CreatedBy("mixr", "table", fmt.Sprint(version)),
+	)}
+}
+
+func (e *encoder[R]) add(rows []R) error {
+	e.rows += len(rows)
+	e.held = append(e.held, rows...)
+	for len(e.held) >= blockRows {
+		if _, err := e.w.Write(e.held[:blockRows]); err != nil {
+			return err
+		}
+		e.held = slices.Delete(e.held, 0, blockRows)
+	}
+	return nil
+}
+
+func (e *encoder[R]) close() error {
+	if _, err := e.w.Write(e.held); err != nil {
+		return err
+	}
+	return e.w.Close()
+}
+
+// decode reads all rows of a Parquet file after checking that it holds exactly the columns of R: the Parquet library
+// would read an added column as zero, drop one it does not know, and convert int64 to string, all in silence.
+func decode[R Row](data []byte) (rows []R, err error) {
+	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	if got, ok := f.Lookup(metadataKey); !ok || got != tableVersion[R]() {
+		return nil, fmt.Errorf("holds %q, want %q: written by another version of mixr", got, tableVersion[R]())
+	}
+	if err := sameColumns(columns(f.Schema()), columns(schemaOf[R]())); err != nil {
+		return nil, err
+	}
+	rows = make([]R, f.NumRows())
+	r := parquet.NewGenericReader[R](f)
+	defer r.Close()
+	for n := 0; n < len(rows); {
+		k, err := r.Read(rows[n:])
+		n += k
+		if n < len(rows) && (k == 0 || err != nil && !errors.Is(err, io.EOF)) {
+			return nil, fmt.Errorf("row %d of %d: %w", n, len(rows), errors.Join(err, io.ErrUnexpectedEOF))
+		}
+	}
+	return rows, nil
+}
+
+func tableVersion[R Row]() string { return fmt.Sprintf("%s/%d", Name[R](), version) }
+
+func schemaOf[R Row]() *parquet.Schema { return parquet.SchemaOf(new(R)) }
+
+// column is one column of a table as a reader of the file sees it.
+type column struct {
+	name     string
+	typ      string // DOUBLE, STRING, LIST<INT32>, ...
+	nullable bool
+}
+
+func columns(s *parquet.Schema) []column {
+	var out []column
+	for _, f := range s.Fields() {
+		out = append(out, column{name: f.Name(), typ: typeName(f), nullable: f.Optional()})
+	}
+	return out
+}
+
+// typeName is the logical type where there is one and the physical type otherwise, in the words of results/README.md.
+func typeName(n parquet.Node) string {
+	if !n.Leaf() {
+		// LIST: an outer group with one repeated group "list" with one "element".
+		if list := n.Fields(); len(list) == 1 && len(list[0].Fields()) == 1 {
+			return "LIST<" + typeName(list[0].Fields()[0]) + ">"
+		}
+		return "GROUP"
+	}
+	switch text := n.Type().String(); {
+	case strings.HasPrefix(text, "TIMESTAMP"):
+		return "TIMESTAMP"
+	case strings.HasPrefix(text, "INT(32"):
+		return "INT32"
+	case strings.HasPrefix(text, "INT(64"):
+		return "INT64"
+	default:
+		return text
+	}
+}
+
+func sameColumns(got, want []column) error {
+	describe := func(c column) string {
+		if c.nullable {
+			return c.typ + " nullable"
+		}
+		return c.typ + " required"
+	}
+	have := map[string]column{}
+	for _, c := range got {
+		have[c.name] = c
+	}
+	var wrong []string
+	for _, w := range want {
+		g, ok := have[w.name]
+		delete(have, w.name)
+		switch {
+		case !ok:
+			wrong = append(wrong, fmt.Sprintf("%s is missing", w.name))
+		case g != w:
+			wrong = append(wrong, fmt.Sprintf("%s is %s, want %s", w.name, describe(g), describe(w)))
+		}
+	}
+	for _, c := range got {
+		if _, ok := have[c.name]; ok {
+			wrong = append(wrong, fmt.Sprintf("%s is unknown", c.name))
+		}
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("columns differ: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// check refuses a row with a number that is not finite or a time that is not set, naming the column. DuckDB takes NaN
+// for the largest of all numbers, and a zero time would be stored as a day in 1754.
+func check[R Row](row *R) error {
+	v := reflect.ValueOf(row).Elem()
+	for i := range v.NumField() {
+		if err := checkValue(v.Field(i)); err != nil {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("parquet"), ",")
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func checkValue(v reflect.Value) error {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return checkValue(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if err := checkValue(v.Index(i)); err != nil {
+				return fmt.Errorf("[%d]: %w", i, err)
+			}
+		}
+	case reflect.Float32, reflect.Float64:
+		if x := v.Float(); math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("got %v, want a finite number or null", x)
+		}
+	case reflect.Struct:
+		if t, ok := v.Interface().(time.Time); ok && t.IsZero() {
+			return errors.New("time is not set")
+		}
+	}
+	return nil
+}
+
+// stepOf is the row's step.
+func stepOf[R Row](row *R) int {
+	return int(reflect.ValueOf(row).Elem().FieldByName("Step").Int())
+}

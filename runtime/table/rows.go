@@ -1,0 +1,169 @@
+package table
+
+import (
+	"math"
+	"time"
+)
+
+// Row is any of the row types; each belongs to exactly one table.
+//
+// Rules that hold for all of them (results/README.md lists every column, and a test keeps the two equal):
+//   - a nullable column is a pointer and says `optional`; a required one is plain and does not. (`optional` on a
+//     plain field would store 0, "" and false as null: a reward of 0 would vanish.)
+//   - a number is finite or null. Finite makes the pointer and counts what it drops.
+//   - only Timing knows about time, hosts and attempts, so the other tables of an interrupted and resumed run have
+//     the same bytes as those of an uninterrupted one.
+//   - log-probabilities, entropy and KL are in nats; _frac is in [0, 1]; _s is seconds; _b is bytes.
+type Row interface {
+	Metrics | Slice | Completion | Eval | Timing
+}
+
+// Metrics is one row of metrics.parquet: one policy update, over the whole batch. Columns that only a rollout has are
+// nil in the sft stage.
+type Metrics struct {
+	Step         int32    `parquet:"step,delta"` // 1, 2, ...
+	Loss         *float64 `parquet:"loss,optional"`
+	LossPolicy   *float64 `parquet:"loss_policy,optional"`
+	LossKL       *float64 `parquet:"loss_kl,optional"` // nil when the KL weight is 0: the term is off, not 0
+	KL           *float64 `parquet:"kl,optional"`      // k3 to the reference, mean over tokens of the loss mask
+	Entropy      *float64 `parquet:"entropy,optional"`
+	ClipLowFrac  *float64 `parquet:"clip_low_frac,optional"`
+	ClipHighFrac *float64 `parquet:"clip_high_frac,optional"`
+	RatioMean    *float64 `parquet:"ratio_mean,optional"`
+	GradNorm     *float64 `parquet:"grad_norm,optional"` // L2 over all parameters that train, before clipping
+	LR           float64  `parquet:"lr"`                 // as used by this update
+
+	RewardMean   *float64 `parquet:"reward_mean,optional"`
+	RewardStd    *float64 `parquet:"reward_std,optional"`     // over the batch, n-1; not the spread within groups
+	FormatMean   *float64 `parquet:"format_mean,optional"`    // nil without a format reward
+	GroupStdMean *float64 `parquet:"group_std_mean,optional"` // mean over groups of the std within the group
+	ZeroStdFrac  *float64 `parquet:"zero_std_frac,optional"`  // groups whose rewards are all equal: they teach nothing
+	AdvAbsMean   *float64 `parquet:"adv_abs_mean,optional"`
+
+	NumPrompts     int32    `parquet:"n_prompts"`
+	NumCompletions int32    `parquet:"n_completions"` // sft: target completions, one a prompt
+	TokPrompt      int64    `parquet:"tok_prompt"`    // image tokens included; a prompt counts once a group
+	TokCompletion  int64    `parquet:"tok_completion"`
+	LenMean        *float64 `parquet:"len_mean,optional"` // tokens a completion
+	LenMax         *int32   `parquet:"len_max,optional"`
+	TruncFrac      *float64 `parquet:"trunc_frac,optional"`    // completions stopped by the length limit
+	LogpGapMean    *float64 `parquet:"logp_gap_mean,optional"` // |trainer - sampler| a token, on equal weights
+	LogpGapMax     *float64 `parquet:"logp_gap_max,optional"`
+
+	NumNonfinite int32 `parquet:"n_nonfinite"` // numbers of this row that were NaN or infinite and are null here
+}
+
+// Slice is one row of slices.parquet: one component of one task of one source in one step. Component is a reward
+// component's name (matching, chart, iou, bmas, format), or reward, len or loss. N counts completions; Min to Max are
+// over the N - NumNull completions to which the component applies, and nil when there are none.
+type Slice struct {
+	Step      int32    `parquet:"step,delta"`
+	Task      string   `parquet:"task,dict"`
+	Source    string   `parquet:"source,dict"`
+	Component string   `parquet:"component,dict"`
+	N         int32    `parquet:"n"`
+	NumNull   int32    `parquet:"n_null"`
+	Mean      *float64 `parquet:"mean,optional"`
+	Std       *float64 `parquet:"std,optional"` // n-1; nil for fewer than two values
+	Min       *float64 `parquet:"min,optional"`
+	Max       *float64 `parquet:"max,optional"`
+}
+
+// Completion is one row of completions.parquet: one sampled answer and all that was concluded from it.
+type Completion struct {
+	Step         int32     `parquet:"step,delta"`
+	ExampleID    string    `parquet:"example_id,dict"`
+	Source       string    `parquet:"source,dict"`
+	Task         string    `parquet:"task,dict"`
+	Gen          int32     `parquet:"gen"` // index in the group, 0 ... G-1
+	Prompt       *string   `parquet:"prompt,optional,dict"`
+	Completion   string    `parquet:"completion"`
+	Extracted    *string   `parquet:"extracted,optional"` // the answer found in the completion; nil when none was found
+	Parsed       bool      `parquet:"parsed"`             // the reward could read the answer
+	Finish       string    `parquet:"finish,dict"`        // eos | length
+	NumPromptTok int32     `parquet:"n_prompt_tok"`
+	NumTok       int32     `parquet:"n_tok"`
+	LogpSum      float64   `parquet:"logp_sum"` // sum of Logp, by the sampler, at the sampling temperature
+	TokenIDs     []int32   `parquet:"token_ids,list"`
+	Logp         []float32 `parquet:"logp,list"` // one a token
+	Matching     *float64  `parquet:"matching,optional"`
+	Chart        *float64  `parquet:"chart,optional"`
+	IoU          *float64  `parquet:"iou,optional"`
+	BMAS         *float64  `parquet:"bmas,optional"`
+	Format       *float64  `parquet:"format,optional"`
+	Reward       float64   `parquet:"reward"`
+	GroupMean    float64   `parquet:"group_mean"`
+	GroupStd     float64   `parquet:"group_std"`
+	Advantage    float64   `parquet:"advantage"`
+	Note         *string   `parquet:"note,optional"` // why a component is nil or 0, in words
+}
+
+// Eval is one row of eval.parquet: one completion of one held-out example.
+type Eval struct {
+	Step       int32    `parquet:"step,delta"` // updates the policy had seen; 0 = the initial weights
+	When       string   `parquet:"when,dict"`  // before | after (training)
+	ExampleID  string   `parquet:"example_id,dict"`
+	ItemSHA    string   `parquet:"item_sha,dict"` // hex sha256 of question, gold and image content: guards pairing
+	Source     string   `parquet:"source,dict"`
+	Task       string   `parquet:"task,dict"`
+	Sample     int32    `parquet:"sample"` // index of the completion, 0 ... samples-1
+	Question   *string  `parquet:"question,optional,dict"`
+	Image      *string  `parquet:"image,optional,dict"` // path as the data set gives it
+	Gold       *string  `parquet:"gold,optional,dict"`  // the accepted answer, for the reader
+	Completion string   `parquet:"completion"`
+	Extracted  *string  `parquet:"extracted,optional"`
+	Parsed     bool     `parquet:"parsed"`
+	Matching   *float64 `parquet:"matching,optional"`
+	Chart      *float64 `parquet:"chart,optional"`
+	IoU        *float64 `parquet:"iou,optional"`
+	BMAS       *float64 `parquet:"bmas,optional"`
+	Format     *float64 `parquet:"format,optional"`
+	Reward     float64  `parquet:"reward"`
+	Correct    *bool    `parquet:"correct,optional"` // nil where the task has no right or wrong
+	NumTok     int32    `parquet:"n_tok"`
+	Finish     string   `parquet:"finish,dict"` // eos | length
+}
+
+// Timing is one row of timing.parquet: where the time of one step went. The only table that differs between an
+// interrupted and an uninterrupted run.
+type Timing struct {
+	Step       int32     `parquet:"step,delta"`
+	Attempt    int32     `parquet:"attempt"` // 1, 2, ...; index into the manifest's attempts, from 1
+	WallS      float64   `parquet:"wall_s"`
+	RolloutS   *float64  `parquet:"rollout_s,optional"`
+	RewardS    *float64  `parquet:"reward_s,optional"`
+	ScoreS     *float64  `parquet:"score_s,optional"` // log-probabilities of the policy and the reference
+	GradientS  float64   `parquet:"gradient_s"`
+	OptimizerS float64   `parquet:"optimizer_s"`
+	IOS        float64   `parquet:"io_s"`                         // tables and checkpoints
+	TokPerS    *float64  `parquet:"tok_per_s,optional"`           // completion tokens sampled (sft: trained) a second of wall_s
+	HostPeakB  int64     `parquet:"host_peak_b"`                  // peak resident memory of the process so far
+	TEnd       time.Time `parquet:"t_end,timestamp(microsecond)"` // UTC
+}
+
+// Name is the table a row type belongs to: its file is <name>.parquet.
+func Name[R Row]() string {
+	var r R
+	switch any(r).(type) {
+	case Metrics:
+		return "metrics"
+	case Slice:
+		return "slices"
+	case Completion:
+		return "completions"
+	case Eval:
+		return "eval"
+	default:
+		return "timing"
+	}
+}
+
+// Finite returns a pointer to x for a nullable column. A NaN or an infinity becomes nil and adds one to *lost, the
+// row's n_nonfinite.
+func Finite(x float64, lost *int32) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		*lost++
+		return nil
+	}
+	return &x
+}

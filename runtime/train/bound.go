@@ -1,0 +1,119 @@
+package train
+
+import (
+	"fmt"
+
+	"mixr/runtime/graph"
+	"mixr/runtime/ort"
+)
+
+// bound is one session bound, for one lane, to one set of weights. Inputs set for a run are freed after it; errors stick until
+// run, so that callers feed without checking each line.
+type bound struct {
+	engine  *ort.Engine
+	binding *ort.Binding
+	name    string
+	temp    []*ort.Tensor
+	err     error
+}
+
+// bind opens a binding of a session in which every input that weights holds is bound for good; outputs in fixed go to the given
+// tensors, all others are allocated by ONNX Runtime at each run.
+func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[string]*ort.Tensor) (*bound, error) {
+	b, err := s.NewBinding()
+	if err != nil {
+		return nil, err
+	}
+	out := &bound{engine: e, binding: b, name: g.Name()}
+	for _, in := range g.Inputs() {
+		if t := weights[in.Name()]; t != nil {
+			out.set(in.Name(), t)
+		}
+	}
+	for _, o := range g.Outputs() {
+		if t := fixed[o.Name]; t != nil {
+			out.keep(b.Output(o.Name, t))
+		} else {
+			out.keep(b.OutputAuto(o.Name))
+		}
+	}
+	if out.err != nil {
+		b.Close()
+		return nil, out.err
+	}
+	return out, nil
+}
+
+func (b *bound) keep(err error) {
+	if b.err == nil && err != nil {
+		b.err = fmt.Errorf("%s: %w", b.name, err)
+	}
+}
+
+// set binds a tensor that the caller owns.
+func (b *bound) set(name string, t *ort.Tensor) { b.keep(b.binding.Input(name, t)) }
+
+// feed copies data into a tensor of the given shape and binds it for the next run.
+func feed[T float32 | int64 | bool](b *bound, name string, data []T, shape ...int) {
+	var dtype graph.DType
+	switch any(data).(type) {
+	case []float32:
+		dtype = graph.F32
+	case []int64:
+		dtype = graph.I64
+	case []bool:
+		dtype = graph.Bool
+	}
+	t, err := b.engine.NewTensor(dtype, shape...)
+	if err != nil {
+		b.keep(fmt.Errorf("input %s: %w", name, err))
+		return
+	}
+	b.temp = append(b.temp, t)
+	size := 1
+	for _, d := range shape {
+		size *= d
+	}
+	if size != len(data) {
+		b.keep(fmt.Errorf("input %s: %d values for shape %v", name, len(data), shape))
+		return
+	}
+	switch d := any(data).(type) {
+	case []float32:
+		copy(t.Float32(), d)
+	case []int64:
+		copy(t.Int64(), d)
+	case []bool:
+		copy(t.Bool(), d)
+	}
+	b.set(name, t)
+}
+
+// run returns the outputs that ONNX Runtime allocated; the caller frees them with free.
+func (b *bound) run() (map[string]*ort.Tensor, error) {
+	err := b.err
+	b.err = nil
+	if err == nil {
+		if err = b.binding.Run(); err != nil {
+			err = fmt.Errorf("%s: %w", b.name, err)
+		}
+	}
+	for _, t := range b.temp {
+		t.Free()
+	}
+	b.temp = b.temp[:0]
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.binding.Outputs()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.name, err)
+	}
+	return out, nil
+}
+
+func free(tensors map[string]*ort.Tensor) {
+	for _, t := range tensors {
+		t.Free()
+	}
+}

@@ -1,0 +1,124 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"mixr/runtime/ort"
+	"mixr/runtime/weights"
+)
+
+const (
+	policyFile    = "model.safetensors"     // all parameters, float32: training goes on from the exact bits
+	optimizerFile = "optimizer.safetensors" // m.NAME and v.NAME of the trained ones
+	stateFile     = "state.json"            // written last; a checkpoint without it does not count
+)
+
+// checkpointState seals a checkpoint: the files that belong to it, by content.
+type checkpointState struct {
+	Step   int               `json:"step"`
+	SHA256 map[string]string `json:"sha256"`
+}
+
+// saveCheckpoint writes the state after a step into dir; every file is synced and appears whole.
+func (m *model) saveCheckpoint(dir string, step int) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	var moments []weights.Tensor
+	for _, q := range m.program.Trainable() {
+		moments = append(moments,
+			weights.Tensor{Name: "m." + q.Name, Shape: q.Shape, Data: m.m[q.Name].Float32()},
+			weights.Tensor{Name: "v." + q.Name, Shape: q.Shape, Data: m.v[q.Name].Float32()})
+	}
+	state := checkpointState{Step: step, SHA256: map[string]string{}}
+	for name, tensors := range map[string][]weights.Tensor{policyFile: m.tensors(m.weights), optimizerFile: moments} {
+		path := filepath.Join(dir, name)
+		if err := weights.Write(path, tensors, "F32", nil); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		sum, err := fileSHA(path)
+		if err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		state.SHA256[name] = sum
+	}
+	return writeJSON(filepath.Join(dir, stateFile), state)
+}
+
+// tensors lists a set of weights in the program's order.
+func (m *model) tensors(set map[string]*ort.Tensor) []weights.Tensor {
+	var out []weights.Tensor
+	for _, q := range m.program.Params {
+		out = append(out, weights.Tensor{Name: q.Name, Shape: q.Shape, Data: set[q.Name].Float32()})
+	}
+	return out
+}
+
+// loadCheckpoint reads what saveCheckpoint wrote. A checkpoint that is not what was written is an error that names the file
+// and says how to go on.
+func (m *model) loadCheckpoint(dir string, step int) error {
+	hint := fmt.Sprintf("delete the folder %s to continue from the checkpoint before it", dir)
+	data, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w; %s", err, hint)
+	}
+	var state checkpointState
+	if err := json.Unmarshal(data, &state); err != nil {
+		return fmt.Errorf("checkpoint: %s: %w; %s", filepath.Join(dir, stateFile), err, hint)
+	}
+	if state.Step != step {
+		return fmt.Errorf("checkpoint: %s is of step %d, want %d; %s", dir, state.Step, step, hint)
+	}
+	for name, want := range state.SHA256 {
+		got, err := fileSHA(filepath.Join(dir, name))
+		if err != nil {
+			return fmt.Errorf("checkpoint: %w; %s", err, hint)
+		}
+		if got != want {
+			return fmt.Errorf("checkpoint: %s is damaged: its sha256 is %.12s, written was %.12s; %s", filepath.Join(dir, name), got, want, hint)
+		}
+	}
+	if err := load(filepath.Join(dir, policyFile), "", m.weights); err != nil {
+		return err
+	}
+	for prefix, set := range map[string]map[string]*ort.Tensor{"m.": m.m, "v.": m.v} {
+		if err := load(filepath.Join(dir, optimizerFile), prefix, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load fills the tensors of a set from a checkpoint, each stored under prefix + name.
+func load(path, prefix string, set map[string]*ort.Tensor) error {
+	s, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for name, t := range set {
+		if err := s.Float32(prefix+name, t.Float32()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fileSHA(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,102 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"strings"
+
+	"mixr/runtime/data"
+	"mixr/runtime/table"
+)
+
+// evaluate samples completions of every source's held-out examples and scores them; progress counts examples. Seeds do not
+// depend on when: before and after differ by the policy alone, so that they compare pair by pair.
+func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.Eval, error) {
+	o := r.exp.Eval
+	var examples []data.Example
+	for _, source := range r.data.Sources() {
+		examples = append(examples, r.data.EvalSet(source, o.Examples)...)
+	}
+	var rows []table.Eval
+	phase := r.progress.phase("evaluate "+when, len(examples))
+	err := ordered(ctx, len(examples), len(r.lanes), 2*len(r.lanes), func(lane, i int) ([]table.Eval, error) {
+		return r.evaluateExample(r.lanes[lane], examples[i], step, when)
+	}, func(i int, v []table.Eval) error {
+		rows = append(rows, v...)
+		phase(i+1, nil)
+		return nil
+	})
+	return rows, err
+}
+
+func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string) ([]table.Eval, error) {
+	o := r.exp.Eval
+	g, err := r.rollout(l, ex, sampling{
+		seed: r.exp.Seed ^ evalStream, count: o.Samples, temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sha, err := itemSHA(ex)
+	if err != nil {
+		return nil, err
+	}
+	var rows []table.Eval
+	for j, c := range g.completions {
+		res := g.results[j]
+		row := table.Eval{
+			Step: int32(step), When: when, ExampleID: ex.ID, ItemSHA: sha, Source: ex.Source, Task: string(ex.Task), Sample: int32(j),
+			Question: text(ex.Question), Image: text(r.relative(ex.Image)), Gold: text(gold(ex)),
+			Completion: g.texts[j], Extracted: text(res.Extracted), Parsed: res.Parsed,
+			Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Format: res.Format,
+			Reward: res.Reward, NumTok: int32(len(c.tokens)), Finish: c.finish,
+		}
+		if ex.Task == data.YesNo || ex.Task == data.MCQ || ex.Task == data.Chart {
+			right := res.TaskScore() == 1
+			row.Correct = &right
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// evalStream keeps the uniforms of evaluation apart from those of training.
+const evalStream = 0x6576616c // "eval"
+
+// itemSHA is a content hash of question, gold and image.
+func itemSHA(ex data.Example) (string, error) {
+	h := sha256.New()
+	if ex.Image != "" {
+		b, err := os.ReadFile(ex.Image)
+		if err != nil {
+			return "", err
+		}
+		h.Write(b)
+	}
+	err := json.NewEncoder(h).Encode([]any{ex.Task, ex.Question, ex.Choices, ex.Answers, ex.Boxes})
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// gold is what counts as right, for a reader.
+func gold(ex data.Example) string {
+	if len(ex.Boxes) > 0 {
+		b, err := json.Marshal(ex.Boxes)
+		if err != nil {
+			return ""
+		}
+		return string(b)
+	}
+	return strings.Join(ex.Answers, " | ")
+}
+
+// meanReward summarises an evaluation for listings: the mean over all completions.
+func meanReward(rows []table.Eval) float64 {
+	sum := 0.0
+	for _, r := range rows {
+		sum += r.Reward
+	}
+	return sum / float64(len(rows))
+}

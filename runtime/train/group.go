@@ -1,0 +1,98 @@
+package train
+
+import (
+	"mixr/runtime/data"
+	"mixr/runtime/reward"
+)
+
+// group is a prompt with its sampled completions and all that was concluded from them.
+type group struct {
+	prompt      *prompt
+	features    []float32 // [M, D] of the frozen tower; nil when the tower trains
+	completions []completion
+	texts       []string
+	results     []reward.Result
+	old, ref    []float32 // [C] in the order of pack; nil where not needed
+	advantage   []float64 // by completion
+	mean, std   float64   // of the group's rewards
+}
+
+// rollout renders one example, samples its completions and scores them: with rewards, and with log-probabilities where the
+// loss needs them.
+func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
+	g := &group{}
+	var err error
+	if g.prompt, err = l.prompter.render(ex); err != nil {
+		return nil, err
+	}
+	features, err := r.model.features(l.vision, g.prompt)
+	if err != nil {
+		return nil, err
+	}
+	defer features.Free()
+	if g.completions, err = r.model.sample(l, g.prompt, features, s); err != nil {
+		return nil, err
+	}
+	for _, c := range g.completions {
+		text := l.prompter.tok.Decode(c.tokens, true)
+		result, err := l.scorer.Score(ex, text, g.prompt.frame)
+		if err != nil {
+			return nil, err
+		}
+		g.texts, g.results = append(g.texts, text), append(g.results, result)
+	}
+	if !r.model.program.TrainsVision {
+		g.features = append(g.features, features.Float32()...)
+	}
+	return g, nil
+}
+
+// score gives the log-probabilities of the group's tokens under the sampling policy and the reference.
+func (r *runner) score(l *lane, g *group, temperature float64) (err error) {
+	p := r.model.program
+	if !p.OnPolicy {
+		if g.old, err = r.logp(l.score, l.vision, g, temperature); err != nil {
+			return err
+		}
+	}
+	if p.HasReference {
+		g.ref, err = r.logp(l.refScore, l.refVision, g, temperature)
+	}
+	return err
+}
+
+// logp scores the group's tokens on the given binding. tower computes the features where they are not kept.
+func (r *runner) logp(b, tower *bound, g *group, temperature float64) ([]float32, error) {
+	rows := pack(r.model.program.Config, []sequence{g.sequence()})
+	rows.feedTo(b)
+	if g.features != nil {
+		r.feedFeatures(b, g.features)
+	} else {
+		features, err := r.model.features(tower, g.prompt)
+		if err != nil {
+			return nil, err
+		}
+		defer features.Free()
+		b.set("features", features)
+	}
+	feed(b, "temperature", []float32{float32(temperature)}, 1)
+	out, err := b.run()
+	if err != nil {
+		return nil, err
+	}
+	defer free(out)
+	return append([]float32(nil), out["logp"].Float32()...), nil
+}
+
+func (r *runner) feedFeatures(b *bound, features []float32) {
+	d := r.model.program.Config.HiddenSize
+	feed(b, "features", features, len(features)/d, d)
+}
+
+func (g *group) sequence() sequence {
+	s := sequence{prompt: g.prompt}
+	for _, c := range g.completions {
+		s.completions = append(s.completions, c.tokens)
+	}
+	return s
+}

@@ -1,0 +1,177 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"mixr/runtime/data"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/spec"
+	"mixr/runtime/token"
+	"mixr/runtime/weights"
+)
+
+// Inputs is what an experiment names, opened and checked: data and policy.
+type Inputs struct {
+	Experiment *spec.Experiment
+	Policy     string // absolute folder of the policy
+	Data       *data.Set
+	Config     *qwen25vl.Config
+	Tokenizer  *token.Tokenizer
+
+	// Content hashes, hex sha256: of the data of each source; of architecture, tokenizer and (unless init is random) weights.
+	DataHash    map[string]string
+	WeightsHash string
+}
+
+// Open loads data and policy of an experiment. Its errors are for the person who wrote the experiment.
+func Open(r *spec.Resolved) (*Inputs, error) {
+	in := &Inputs{Experiment: r.Experiment}
+	var err error
+	if in.Policy, err = r.Path("policy.from"); err != nil {
+		return nil, err
+	}
+	if in.Config, err = qwen25vl.LoadConfig(in.Policy); err != nil {
+		return nil, err
+	}
+	if in.Tokenizer, err = token.Load(in.Policy); err != nil {
+		return nil, err
+	}
+	if err := in.Config.CheckTokenizer(in.Tokenizer); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", in.Policy, err)
+	}
+	sources := map[string]spec.Source{}
+	for name, s := range r.Experiment.Data.Sources {
+		if s.Card, err = r.Path("data.sources." + name + ".card"); err != nil {
+			return nil, err
+		}
+		sources[name] = s
+	}
+	if in.Data, err = data.Load(sources, ""); err != nil {
+		return nil, err
+	}
+	if in.DataHash, err = dataHashes(in.Data); err != nil {
+		return nil, err
+	}
+	in.WeightsHash, err = policyHash(in.Policy, r.Experiment.Policy.Init)
+	return in, err
+}
+
+// dataHashes is the content hash of each source's card, by source.
+func dataHashes(set *data.Set) (map[string]string, error) {
+	byCard, out := map[*data.Card]string{}, map[string]string{}
+	for _, source := range set.Sources() {
+		card := set.Card(source)
+		if byCard[card] == "" {
+			sum, err := card.Hash()
+			if err != nil {
+				return nil, err
+			}
+			byCard[card] = sum
+		}
+		out[source] = byCard[card]
+	}
+	return out, nil
+}
+
+// policyHash covers every file of a policy folder that a result depends on.
+func policyHash(dir, init string) (string, error) {
+	h := sha256.New()
+	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
+		sum, err := fileSHA(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			sum = "none"
+		} else if err != nil {
+			return "", fmt.Errorf("policy: %w", err)
+		}
+		fmt.Fprintln(h, name, sum)
+	}
+	if init == "weights" {
+		sum, err := weights.Hash(dir)
+		if err != nil {
+			return "", fmt.Errorf("policy: %w", err)
+		}
+		fmt.Fprintln(h, "weights", sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// initialise fills the model with the initial weights: those of the policy's folder, or random ones drawn from the run's seed.
+// A weight that is missing, left over, of another shape or not finite is an error that names it.
+func (m *model) initialise(in *Inputs) error {
+	if in.Experiment.Policy.Init == "random" {
+		for _, q := range m.program.Params {
+			qwen25vl.Init(m.program.Config, q.Spec, in.Experiment.Seed, m.weights[q.Name].Float32())
+		}
+		return nil
+	}
+	s, err := weights.Open(in.Policy)
+	if err != nil {
+		return fmt.Errorf("policy: %w", err)
+	}
+	defer s.Close()
+	known := map[string]bool{}
+	var problems []error
+	for _, q := range m.program.Params {
+		known[q.Name] = true
+		problems = append(problems, m.readWeight(s, q.Name, q.Shape))
+	}
+	for _, name := range s.Names() {
+		if !known[name] {
+			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, in.Experiment.Policy.Family))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("policy %s:\n%w", in.Policy, err)
+	}
+	return nil
+}
+
+func (m *model) readWeight(s *weights.Store, name string, shape []int) error {
+	if !s.Has(name) {
+		return fmt.Errorf("weight %s %v is missing", name, shape)
+	}
+	got, want := 1, 1
+	for _, d := range s.Shape(name) {
+		got *= d
+	}
+	for _, d := range shape {
+		want *= d
+	}
+	if got != want { // equal sizes pass: the patch embedding is 5-D in checkpoints
+		return fmt.Errorf("weight %s has shape %v, want %v", name, s.Shape(name), shape)
+	}
+	dst := m.weights[name].Float32()
+	if err := s.Float32(name, dst); err != nil {
+		return err
+	}
+	return weights.CheckFinite(name, dst)
+}
+
+// export writes the policy as a folder in Hugging Face layout, bf16, which policy.from of another experiment can name.
+func (m *model) export(in *Inputs, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("export policy: %w", err)
+	}
+	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"} {
+		b, err := os.ReadFile(filepath.Join(in.Policy, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("export policy: %w", err)
+		}
+	}
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), m.tensors(m.weights), "BF16", map[string]string{"format": "pt"}); err != nil {
+		return fmt.Errorf("export policy: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package train
+
+import (
+	"fmt"
+
+	"mixr/runtime/compile"
+	"mixr/runtime/graph"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/ort"
+	"mixr/runtime/reward"
+)
+
+// model is a program on an engine: sessions, weights, optimizer state.
+type model struct {
+	engine   *ort.Engine
+	program  *compile.Program
+	sessions map[string]*ort.Session // by graph name
+
+	weights   map[string]*ort.Tensor // the policy
+	reference map[string]*ort.Tensor // the initial weights; frozen tensors are the policy's own
+	m, v, sum map[string]*ort.Tensor // AdamW moments and the gradient of the update, by parameter
+}
+
+// openModel creates the sessions and allocates all state, cleared. Close frees it.
+func openModel(e *ort.Engine, p *compile.Program) (_ *model, err error) {
+	m := &model{engine: e, program: p, sessions: map[string]*ort.Session{},
+		weights: map[string]*ort.Tensor{}, reference: map[string]*ort.Tensor{},
+		m: map[string]*ort.Tensor{}, v: map[string]*ort.Tensor{}, sum: map[string]*ort.Tensor{}}
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	for _, g := range p.Graphs() {
+		level := 1
+		if g == p.Optimizer || g == p.Accumulate {
+			level = 0 // nothing to fuse, and higher levels take seconds on graphs of thousands of nodes
+		}
+		if m.sessions[g.Name()], err = e.NewSession(g, ort.SessionOptions{Threads: 1, Level: level}); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range p.Params {
+		if m.weights[q.Name], err = e.NewTensor(graph.F32, q.Shape...); err != nil {
+			return nil, err
+		}
+		if !q.Trainable {
+			m.reference[q.Name] = m.weights[q.Name]
+			continue
+		}
+		into := []map[string]*ort.Tensor{m.m, m.v, m.sum}
+		if p.HasReference {
+			into = append(into, m.reference)
+		}
+		for _, s := range into {
+			if s[q.Name], err = e.NewTensor(graph.F32, q.Shape...); err != nil {
+				return nil, err
+			}
+			clear(s[q.Name].Float32())
+		}
+	}
+	return m, nil
+}
+
+func (m *model) Close() {
+	for _, s := range m.sessions {
+		if s != nil {
+			s.Close()
+		}
+	}
+	for name, t := range m.reference {
+		if t != m.weights[name] {
+			t.Free()
+		}
+	}
+	for _, set := range []map[string]*ort.Tensor{m.weights, m.m, m.v, m.sum} {
+		free(set)
+	}
+}
+
+// keepReference makes the present weights the reference.
+func (m *model) keepReference() {
+	for name, t := range m.reference {
+		if w := m.weights[name]; w != t {
+			copy(t.Float32(), w.Float32())
+		}
+	}
+}
+
+// lane is what one worker needs to compute units on its own: a binding of every session.
+type lane struct {
+	prompter                                                      *prompter
+	scorer                                                        *reward.Scorer
+	vision, refVision, prefill, decode, score, refScore, gradient *bound
+	caches                                                        map[string]*ort.Tensor // own_k.i, own_v.i of the decode step
+	rows, tokens                                                  int                    // their G and C
+}
+
+// openLane binds every session of the model once more.
+func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error) {
+	l := &lane{prompter: render, scorer: scorer, caches: map[string]*ort.Tensor{}}
+	p := m.program
+	for _, b := range []struct {
+		into    **bound
+		graph   *graph.Graph
+		weights map[string]*ort.Tensor
+		skip    bool
+	}{
+		{&l.vision, p.Vision, m.weights, false},
+		{&l.refVision, p.Vision, m.reference, !p.HasReference || !p.TrainsVision},
+		{&l.prefill, p.Prefill, m.weights, false},
+		{&l.score, p.Score, m.weights, p.Score == nil},
+		{&l.refScore, p.Score, m.reference, p.Score == nil || !p.HasReference},
+		{&l.gradient, p.Gradient, m.weights, false},
+	} {
+		if b.skip {
+			continue
+		}
+		var err error
+		if *b.into, err = bind(m.engine, m.sessions[b.graph.Name()], b.graph, b.weights, nil); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// cache makes room for G completions of up to C tokens and binds the decode session to it, in place.
+func (m *model) cache(l *lane, g, c int) error {
+	if l.decode != nil && l.rows == g && l.tokens == c {
+		return nil
+	}
+	l.closeDecode()
+	config := m.program.Config
+	fixed := map[string]*ort.Tensor{}
+	for i := range config.NumLayers {
+		for _, name := range []string{fmt.Sprintf("own_k.%d", i), fmt.Sprintf("own_v.%d", i)} {
+			t, err := m.engine.NewTensor(graph.F32, g, config.NumKVHeads, c, config.HeadDim())
+			if err != nil {
+				return err
+			}
+			clear(t.Float32()) // masked places count with probability 0, which only a finite value turns into 0
+			l.caches[name], fixed["o."+name] = t, t
+		}
+	}
+	bound := map[string]*ort.Tensor{}
+	for _, set := range []map[string]*ort.Tensor{m.weights, l.caches} {
+		for name, t := range set {
+			bound[name] = t
+		}
+	}
+	var err error
+	l.decode, err = bind(m.engine, m.sessions["decode"], m.program.Decode, bound, fixed)
+	l.rows, l.tokens = g, c
+	return err
+}
+
+func (l *lane) closeDecode() {
+	if l.decode != nil {
+		l.decode.binding.Close()
+		l.decode = nil
+	}
+	free(l.caches)
+	clear(l.caches)
+}
+
+func (l *lane) Close() {
+	l.closeDecode()
+	for _, b := range []*bound{l.vision, l.refVision, l.prefill, l.score, l.refScore, l.gradient} {
+		if b != nil {
+			b.binding.Close()
+		}
+	}
+}
+
+// feedImages binds the vision inputs for all images of the prompts, in order. A unit without any gets one blank image, whose
+// features no token reads.
+func (m *model) feedImages(b *bound, prompts ...*prompt) {
+	var all []*qwen25vl.Patches
+	for _, p := range prompts {
+		all = append(all, p.patches...)
+	}
+	if len(all) == 0 {
+		all = append(all, blank)
+	}
+	var grids []qwen25vl.Grid
+	var pixels []float32
+	for _, p := range all {
+		grids = append(grids, p.Grid)
+		pixels = append(pixels, p.Pixels...)
+	}
+	f := m.program.Config.VisionFeed(grids)
+	n := len(f.Pos)
+	feed(b, "pixels", pixels, n, qwen25vl.PatchDim)
+	feed(b, "patch_pos", f.Pos, 1, n)
+	feed(b, "patch_cos", f.Cos, n, len(f.Cos)/n)
+	feed(b, "patch_sin", f.Sin, n, len(f.Sin)/n)
+	for name, l := range map[string]qwen25vl.Layout{"window": f.Window, "full": f.Full} {
+		feed(b, name+"_index", l.Index, l.Groups, l.Slots)
+		feed(b, name+"_inverse", l.Inverse, n)
+		feed(b, name+"_mask", l.Mask, l.Groups, 1, 1, l.Slots)
+	}
+}
+
+// blank is the smallest image, one merge unit of zeros.
+var blank = &qwen25vl.Patches{
+	Grid:   qwen25vl.Grid{H: qwen25vl.MergeSize, W: qwen25vl.MergeSize},
+	Pixels: make([]float32, qwen25vl.MergeUnit*qwen25vl.PatchDim),
+}
+
+// features runs the vision tower over the prompts' images: [M, D]. The caller frees it.
+func (m *model) features(b *bound, prompts ...*prompt) (*ort.Tensor, error) {
+	m.feedImages(b, prompts...)
+	out, err := b.run()
+	if err != nil {
+		return nil, err
+	}
+	return out["features"], nil
+}

@@ -1,0 +1,132 @@
+package train
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"mixr/runtime/grpo"
+	"mixr/runtime/nn"
+	"mixr/runtime/ort"
+)
+
+// sampling says how completions are drawn.
+type sampling struct {
+	seed        uint64
+	first       int     // index of the first completion among all that the run draws for this example
+	count       int     // G
+	temperature float64 // 0 = greedy
+	maxTokens   int
+	stop        int // end-of-turn token
+}
+
+// completion is one sampled answer.
+type completion struct {
+	tokens []int     // the stop token included where it was reached
+	logp   []float32 // log-probability of each token under the distribution it was drawn from
+	finish string    // eos | length
+}
+
+// sample draws the completions of one prompt. The prompt is run once; its cache is shared by all completions, which decode side
+// by side until each has stopped. The uniform of a token depends on (seed, example, completion, position) alone.
+func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]completion, error) {
+	if err := m.cache(l, s.count, s.maxTokens); err != nil {
+		return nil, err
+	}
+	greedy, temperature := s.temperature == 0, []float32{float32(s.temperature)}
+	if greedy {
+		temperature[0] = 1
+	}
+	out := make([]completion, s.count)
+	uniforms := func(position int) []float32 {
+		u := make([]float32, s.count)
+		for g := range u {
+			u[g] = grpo.Uniform(s.seed, p.example.ID, s.first+g, position)
+		}
+		return u
+	}
+
+	r := pack(m.program.Config, []sequence{{prompt: p}})
+	r.feedTo(l.prefill)
+	l.prefill.set("features", features)
+	feed(l.prefill, "last", []int64{int64(len(p.ids) - 1)}, 1)
+	feed(l.prefill, "u", uniforms(0), s.count, 1)
+	feed(l.prefill, "temperature", temperature, 1)
+	prompt, err := l.prefill.run()
+	if err != nil {
+		return nil, err
+	}
+	defer free(prompt)
+	for i := range m.program.Config.NumLayers {
+		for _, name := range []string{"k." + strconv.Itoa(i), "v." + strconv.Itoa(i)} {
+			l.decode.set(name, prompt[name])
+		}
+	}
+
+	step := prompt
+	for position := 0; ; position++ {
+		next, done := make([]int64, s.count), true
+		tokens, logp := step["token"].Int64(), step["logp"].Float32()
+		for g := range out {
+			c := &out[g]
+			next[g] = int64(s.stop)
+			if c.finish != "" {
+				continue // a finished row decodes on unread, since the batch keeps its shape
+			}
+			token := tokens[g]
+			if greedy {
+				chosen := step["greedy"].Int64()
+				token = chosen[min(g, len(chosen)-1)] // the prefill has one row for all
+			}
+			if lp := float64(logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Config.VocabSize {
+				return nil, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
+					p.example.ID, token, lp)
+			}
+			c.tokens, c.logp = append(c.tokens, int(token)), append(c.logp, logp[g])
+			switch {
+			case int(token) == s.stop:
+				c.finish = "eos"
+			case len(c.tokens) == s.maxTokens:
+				c.finish = "length"
+			default:
+				next[g], done = token, false
+			}
+		}
+		if position > 0 {
+			free(step)
+		}
+		if done {
+			return out, nil
+		}
+		if step, err = m.decodeStep(l, p, s, next, position, uniforms(position+1), temperature); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// decodeStep feeds the tokens at the given completion position and samples those at the next.
+func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, position int, u, temperature []float32) (map[string]*ort.Tensor, error) {
+	g, c := s.count, s.maxTokens
+	row, at, mask := make([]int64, g), make([]int64, g), make([]float32, g*c)
+	var pos [3][]int
+	for i := range g {
+		row[i], at[i] = int64(i), int64(position)
+		for d := range pos {
+			pos[d] = append(pos[d], p.next+position)
+		}
+		for j := position + 1; j < c; j++ {
+			mask[i*c+j] = nn.Hidden
+		}
+	}
+	cos, sin := m.program.Config.TextRope(pos)
+	b := l.decode
+	feed(b, "token", tokens, g)
+	feed(b, "pos", row, g, 1)
+	feed(b, "cos", cos, g, len(cos)/g)
+	feed(b, "sin", sin, g, len(sin)/g)
+	feed(b, "at", at, g)
+	feed(b, "mask", mask, g, 1, 1, c)
+	feed(b, "u", u, g, 1)
+	feed(b, "temperature", temperature, 1)
+	return b.run()
+}

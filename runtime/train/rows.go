@@ -1,0 +1,122 @@
+package train
+
+import (
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/nn"
+)
+
+// rows is what the score and gradient graphs are fed: N rows of T tokens, of which C positions are scored.
+type rows struct {
+	n, t       int
+	ids        []int64   // [N, T]
+	imageIndex []int64   // [N, T]
+	isImage    []bool    // [N, T, 1]
+	pos        []int64   // [N, T] row of the angle tables: n*T + t
+	cos, sin   []float32 // [N*T, E/2]
+	mask       []float32 // [N, 1, T, T]
+	sel        []int64   // [C] flat positions whose next token is scored
+	target     []int64   // [C]
+}
+
+// sequence is a prompt with completions that branch off its end.
+type sequence struct {
+	prompt      *prompt
+	completions [][]int // token ids, the end-of-turn token included where it was reached
+	firstImage  int     // row of the features at which the prompt's images begin
+}
+
+// pack lays sequences into rows, one a row. The completions of a prompt stand one after the other behind it; each sees the
+// prompt and itself, and its positions go on from the prompt's: the log-probabilities are those of separate rows, while the
+// prompt is computed once. The last token of a completion is a target only, and so is not fed.
+func pack(c *qwen25vl.Config, sequences []sequence) *rows {
+	r := &rows{n: len(sequences)}
+	for _, s := range sequences {
+		t := len(s.prompt.ids)
+		for _, y := range s.completions {
+			t += max(len(y)-1, 0)
+		}
+		r.t = max(r.t, t)
+	}
+	r.ids = make([]int64, r.n*r.t)
+	r.imageIndex = make([]int64, r.n*r.t)
+	r.isImage = make([]bool, r.n*r.t)
+	r.mask = make([]float32, r.n*r.t*r.t)
+	for i := range r.mask {
+		r.mask[i] = nn.Hidden
+	}
+	var pos [3][]int
+	for d := range pos {
+		pos[d] = make([]int, r.n*r.t)
+	}
+	for i := range r.n * r.t {
+		r.pos = append(r.pos, int64(i))
+	}
+	for n, s := range sequences {
+		r.lay(n, s, c, &pos)
+	}
+	r.cos, r.sin = c.TextRope(pos)
+	return r
+}
+
+// lay writes sequence s into row n.
+func (r *rows) lay(n int, s sequence, c *qwen25vl.Config, pos *[3][]int) {
+	base, p := n*r.t, s.prompt
+	visible := func(query, from, to int) { // key positions from..to-1 of this row
+		row := (base + query) * r.t
+		clear(r.mask[row+from : row+to])
+	}
+	index, isImage := c.ImageRows(p.ids)
+	for t, row := range index {
+		if isImage[t] {
+			r.imageIndex[base+t], r.isImage[base+t] = row+int64(s.firstImage), true
+		}
+	}
+	for t, id := range p.ids {
+		r.ids[base+t] = int64(id)
+		for d := range pos {
+			pos[d][base+t] = p.pos[d][t]
+		}
+		visible(t, 0, t+1)
+	}
+	at := len(p.ids)
+	for _, y := range s.completions {
+		start := at
+		for j, id := range y {
+			from := at - 1 // the token before y[j]
+			if j == 0 {
+				from = len(p.ids) - 1
+			}
+			r.sel = append(r.sel, int64(base+from))
+			r.target = append(r.target, int64(id))
+			if j == len(y)-1 {
+				break
+			}
+			r.ids[base+at] = int64(id)
+			for d := range pos {
+				pos[d][base+at] = p.next + j
+			}
+			visible(at, 0, len(p.ids))
+			visible(at, start, at+1)
+			at++
+		}
+	}
+	for t := at; t < r.t; t++ { // padding sees itself alone, so that its softmax is defined
+		visible(t, t, t+1)
+	}
+}
+
+// feedTo binds the rows to a score or gradient graph.
+func (r *rows) feedTo(b *bound) {
+	half := len(r.cos) / (r.n * r.t)
+	feed(b, "ids", r.ids, r.n, r.t)
+	feed(b, "image_index", r.imageIndex, r.n, r.t)
+	feed(b, "is_image", r.isImage, r.n, r.t, 1)
+	feed(b, "pos", r.pos, r.n, r.t)
+	feed(b, "cos", r.cos, r.n*r.t, half)
+	feed(b, "sin", r.sin, r.n*r.t, half)
+	feed(b, "mask", r.mask, r.n, 1, r.t, r.t)
+	if len(r.sel) > 0 {
+		feed(b, "select", r.sel, len(r.sel))
+		feed(b, "target", r.target, len(r.target))
+	}
+}

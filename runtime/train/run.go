@@ -1,0 +1,356 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"mixr/runtime/compile"
+	"mixr/runtime/data"
+	"mixr/runtime/ort"
+	"mixr/runtime/reward"
+	"mixr/runtime/spec"
+	"mixr/runtime/table"
+)
+
+// Options say on what and how a trial runs. Nothing in them changes a result.
+type Options struct {
+	Engine   *ort.Engine
+	Workers  int // units computed at once; at least 1
+	InFlight int // gradients of units held at once before they are added (the micro-batch); 0 = Workers + 1
+	Progress func(Event)
+	Log      zerolog.Logger
+}
+
+// Event is one sign of progress.
+type Event struct {
+	Phase       string // "evaluate before", "train", "evaluate after"
+	Done, Total int
+	Metrics     *table.Metrics // of the step just made; nil in evaluation
+}
+
+// Outcome is how a run ended.
+type Outcome struct {
+	Dir           string
+	Already       bool    // it was done before: nothing was computed
+	Before, After float64 // mean held-out reward; NaN without evaluation
+	Warnings      []string
+}
+
+// Interrupted is returned when the context ended the run at a step boundary; the run goes on when it is started again.
+type Interrupted struct {
+	Dir         string
+	Step, Steps int
+}
+
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("stopped after step %d of %d; state is saved in %s: run the same command again to go on", e.Step, e.Steps, e.Dir)
+}
+
+// runner is one trial at work.
+type runner struct {
+	exp      *spec.Experiment
+	in       *Inputs
+	opts     Options
+	run      *table.Run
+	model    *model
+	lanes    []*lane
+	inFlight int
+	data     *data.Set
+	mix      *data.Mix
+	stop     int // end-of-turn token
+	steps    int
+	updates  int // optimizer steps of the whole run
+	progress progress
+
+	accumulate, optimizer *bound
+}
+
+type progress func(Event)
+
+// phase returns a function that reports how much of the phase is done.
+func (p progress) phase(name string, total int) func(done int, m *table.Metrics) {
+	return func(done int, m *table.Metrics) {
+		if p != nil {
+			p(Event{name, done, total, m})
+		}
+	}
+}
+
+// Run carries out a trial in the folder dir, or goes on with it. The manifest names the trial; see table.Create for the fields
+// that the caller fills. record files are written beside it at the start: the resolved spec and whatever else describes it.
+func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) (out Outcome, err error) {
+	out.Dir = dir
+	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, progress: o.Progress, inFlight: o.InFlight}
+	if r.inFlight == 0 {
+		r.inFlight = o.Workers + 1
+	}
+	r.run, err = table.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.run, err = table.Create(dir, m)
+	}
+	if err != nil {
+		return out, err
+	}
+	defer r.run.Close()
+	out.Warnings = r.run.Warnings()
+	if r.run.Manifest().Status == table.Done {
+		out.Already = true
+		s := r.run.Manifest().Summary
+		out.Before, out.After = s["reward_before"], s["reward_after"]
+		return out, nil
+	}
+	defer r.close()
+	err = r.work(ctx, files, &out)
+	var interrupted *Interrupted
+	switch {
+	case err == nil:
+	case errors.As(err, &interrupted) || ctx.Err() != nil:
+		if interrupted == nil {
+			err = &Interrupted{Dir: dir, Step: r.run.Step(), Steps: r.steps}
+		}
+		err = errors.Join(err, r.run.Stop(table.Cancelled, "interrupted"))
+	default:
+		err = errors.Join(err, r.run.Stop(table.Failed, firstLine(err)))
+	}
+	return out, err
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// work is the trial from the initial weights, or the last checkpoint, to the finished tables.
+func (r *runner) work(ctx context.Context, files map[string][]byte, out *Outcome) error {
+	if err := r.prepare(files); err != nil {
+		return err
+	}
+	evaluates := r.exp.Eval.Examples > 0
+	if evaluates && !r.run.Covers("eval", 0) {
+		if _, err := r.evaluateInto(ctx, 0, "before"); err != nil {
+			return err
+		}
+		if err := r.run.Commit(0); err != nil {
+			return err
+		}
+	}
+	if err := r.train(ctx); err != nil {
+		return err
+	}
+	if err := r.model.export(r.in, filepath.Join(r.run.Dir(), "policy")); err != nil {
+		return err
+	}
+	summary := map[string]float64{}
+	out.Before, out.After = math.NaN(), math.NaN()
+	if evaluates {
+		before, err := table.Read[table.Eval](r.run.Dir())
+		if err != nil {
+			return err
+		}
+		after, err := r.evaluateInto(ctx, r.steps, "after")
+		if err != nil {
+			return err
+		}
+		out.Before, out.After = meanReward(before), meanReward(after)
+		summary["reward_before"], summary["reward_after"] = out.Before, out.After
+	}
+	return r.run.Finish(summary)
+}
+
+// evaluateInto evaluates and writes the rows.
+func (r *runner) evaluateInto(ctx context.Context, step int, when string) ([]table.Eval, error) {
+	rows, err := r.evaluate(ctx, step, when)
+	if err != nil {
+		return nil, err
+	}
+	return rows, table.Write(r.run, step, step, rows)
+}
+
+// prepare compiles, opens sessions and restores the state.
+func (r *runner) prepare(files map[string][]byte) error {
+	program, err := compile.Compile(r.exp, r.in.Config)
+	if err != nil {
+		return err
+	}
+	for _, g := range program.Graphs() {
+		b, err := g.Marshal()
+		if err != nil {
+			return err
+		}
+		files["graphs/"+g.Name()+".onnx"] = b
+	}
+	for name, b := range files {
+		if err := r.run.WriteFile(name, b); err != nil {
+			return err
+		}
+	}
+	if r.model, err = openModel(r.opts.Engine, program); err != nil {
+		return err
+	}
+	if err := r.model.initialise(r.in); err != nil {
+		return err
+	}
+	r.model.keepReference()
+	table := append([]float32(nil), r.model.weights["model.embed_tokens.weight"].Float32()...) // frozen: the policy's own may train
+	if step := r.run.Step(); step > 0 {
+		if err := r.model.loadCheckpoint(r.run.CheckpointDir(step), step); err != nil {
+			return err
+		}
+		r.opts.Log.Info().Int("step", step).Msg("resumed")
+	}
+	r.stop = r.in.Config.EOSTokenID
+	r.updates = r.steps
+	if r.exp.GRPO != nil {
+		r.updates *= r.exp.GRPO.Iterations
+	}
+	if r.mix, err = r.data.Mix(r.exp.Seed); err != nil {
+		return err
+	}
+	for range max(r.opts.Workers, 1) {
+		tok := r.in.Tokenizer.Clone()
+		var special []int
+		for _, id := range tok.SpecialTokens() {
+			special = append(special, id)
+		}
+		embedding, err := reward.NewEmbedding(tok, table, r.in.Config.HiddenSize, special)
+		if err != nil {
+			return err
+		}
+		scorer, err := reward.NewScorer(r.exp, reward.Options{Embedder: embedding})
+		if err != nil {
+			return err
+		}
+		l, err := r.model.openLane(&prompter{spec: r.exp.Prompt, config: r.in.Config, tok: tok}, scorer)
+		if err != nil {
+			return err
+		}
+		r.lanes = append(r.lanes, l)
+	}
+	return r.bindUpdate()
+}
+
+// train makes the steps that are left and commits at every checkpoint, at the end, and when the context is done.
+func (r *runner) train(ctx context.Context) error {
+	report := r.progress.phase("train", r.steps)
+	var held []*record
+	for step := r.run.Step() + 1; step <= r.steps; step++ {
+		start := time.Now()
+		rec, err := r.step(context.WithoutCancel(ctx), step) // a step is finished even when the run is asked to stop
+		if err != nil {
+			return fmt.Errorf("step %d: %w", step, err)
+		}
+		rec.finish(start, r.run.Attempt())
+		held = append(held, rec)
+		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || ctx.Err() != nil {
+			if err := r.commit(held, step); err != nil {
+				return err
+			}
+			held = nil
+		}
+		report(step, &rec.metrics)
+		if ctx.Err() != nil && step < r.steps {
+			return &Interrupted{Dir: r.run.Dir(), Step: step, Steps: r.steps}
+		}
+	}
+	return nil
+}
+
+func (r *runner) step(ctx context.Context, step int) (*record, error) {
+	if r.exp.Stage == "sft" {
+		return r.sftStep(ctx, step)
+	}
+	return r.grpoStep(ctx, step)
+}
+
+// commit makes the steps since the last checkpoint permanent: rows, then state, then the manifest that lists both.
+func (r *runner) commit(held []*record, step int) error {
+	start := time.Now()
+	first := int(held[0].metrics.Step)
+	var metrics []table.Metrics
+	var slices []table.Slice
+	var completions []table.Completion
+	var timing []table.Timing
+	for _, rec := range held {
+		metrics = append(metrics, rec.metrics)
+		slices = append(slices, rec.slices...)
+		completions = append(completions, rec.completions...)
+		timing = append(timing, rec.timing)
+	}
+	if err := r.model.saveCheckpoint(r.run.CheckpointDir(step), step); err != nil {
+		return err
+	}
+	timing[len(timing)-1].IOS = time.Since(start).Seconds()
+	err := errors.Join(
+		table.Write(r.run, first, step, metrics),
+		table.Write(r.run, first, step, slices),
+		table.Write(r.run, first, step, timing),
+	)
+	if err == nil && r.exp.Stage == "grpo" {
+		err = table.Write(r.run, first, step, completions)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.run.Commit(step); err != nil {
+		return err
+	}
+	return r.run.Prune(r.exp.Checkpoint.Keep)
+}
+
+// finish fills the columns about time.
+func (r *record) finish(start time.Time, attempt int) {
+	t := &r.timing
+	t.Attempt, t.WallS, t.TEnd = int32(attempt), time.Since(start).Seconds(), time.Now().UTC()
+	rate := float64(r.metrics.TokCompletion) / t.WallS
+	t.TokPerS = &rate
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) == nil {
+		t.HostPeakB = int64(usage.Maxrss) * maxrssUnit
+	}
+}
+
+func (r *runner) close() {
+	for _, l := range r.lanes {
+		l.Close()
+	}
+	for _, b := range []*bound{r.accumulate, r.optimizer} {
+		if b != nil {
+			b.binding.Close()
+		}
+	}
+	if r.model != nil {
+		r.model.Close()
+	}
+}
+
+// relative shortens an image's path to the data set's folder, so that tables do not hold machine paths.
+func (r *runner) relative(path string) string {
+	for _, source := range r.data.Sources() {
+		if rel, err := filepath.Rel(filepath.Dir(r.data.Card(source).Path()), path); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+	}
+	return filepath.Base(path)
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(path, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

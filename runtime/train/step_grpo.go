@@ -1,0 +1,139 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mixr/runtime/grpo"
+	"mixr/runtime/spec"
+)
+
+// grpoStep is one rollout of B prompts with G completions each, and `iterations` updates on it.
+func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
+	o := r.exp.GRPO
+	batch := r.mix.Batch(step-1, o.BatchSize/o.GroupSize)
+	rec := newRecord(step)
+
+	start := time.Now()
+	groups := make([]*group, len(batch))
+	err := ordered(ctx, len(batch), len(r.lanes), len(batch), func(lane, i int) (*group, error) {
+		l := r.lanes[lane]
+		g, err := r.rollout(l, batch[i], sampling{
+			seed: r.exp.Seed, first: (step - 1) * o.GroupSize, count: o.GroupSize,
+			temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return g, r.score(l, g, o.Temperature)
+	}, func(i int, g *group) error {
+		groups[i] = g
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	rec.timing.RolloutS = seconds(start)
+
+	if err := advantages(groups, r.exp); err != nil {
+		return nil, err
+	}
+	weights, err := r.tokenWeights(groups)
+	if err != nil {
+		return nil, err
+	}
+	start = time.Now()
+	for iteration := range o.Iterations {
+		u, err := r.update(ctx, len(groups), (step-1)*o.Iterations+iteration, func(l *lane, i int) (*unit, error) {
+			return r.grpoUnit(l, groups[i], weights[i])
+		})
+		if err != nil {
+			return nil, err
+		}
+		rec.grpo(groups, weights, u, r.exp, iteration)
+	}
+	rec.timing.GradientS = *seconds(start)
+	return rec, nil
+}
+
+// grpoUnit computes loss and gradients of one group, packed into one row.
+func (r *runner) grpoUnit(l *lane, g *group, weights []float64) (*unit, error) {
+	p := r.model.program
+	packed := pack(p.Config, []sequence{g.sequence()})
+	packed.feedTo(l.gradient)
+	if p.TrainsVision {
+		r.model.feedImages(l.gradient, g.prompt)
+	} else {
+		r.feedFeatures(l.gradient, g.features)
+	}
+	n := len(packed.target)
+	advantage, weight := make([]float32, 0, n), make([]float32, 0, n)
+	for j, c := range g.completions {
+		for range c.tokens {
+			advantage = append(advantage, float32(g.advantage[j]))
+		}
+	}
+	for _, w := range weights {
+		weight = append(weight, float32(w))
+	}
+	feed(l.gradient, "advantage", advantage, n)
+	feed(l.gradient, "weight", weight, n)
+	feed(l.gradient, "temperature", []float32{float32(r.exp.GRPO.Temperature)}, 1)
+	if g.old != nil {
+		feed(l.gradient, "old", g.old, n)
+	}
+	if g.ref != nil {
+		feed(l.gradient, "ref", g.ref, n)
+	}
+	out, err := l.gradient.run()
+	if err != nil {
+		return nil, fmt.Errorf("example %s: %w", g.prompt.example.ID, err)
+	}
+	return takeUnit(out), nil
+}
+
+// advantages turns the rewards of all groups into advantages: the batch is seen as a whole, since scale batch needs it.
+func advantages(groups []*group, exp *spec.Experiment) error {
+	o := exp.GRPO
+	var rewards [][]*float64
+	for _, g := range groups {
+		for _, res := range g.results {
+			rewards = append(rewards, []*float64{&res.Reward})
+		}
+	}
+	a, err := grpo.Advantages(rewards, []float64{1}, grpo.Advantage{
+		GroupSize: o.GroupSize, Scale: grpo.Scale(o.Advantage.Scale), Std: grpo.Std(o.Advantage.Std), StdEps: o.Advantage.StdEps,
+	})
+	if err != nil {
+		return err
+	}
+	for i, g := range groups {
+		g.advantage = a.Advantage[i*o.GroupSize : (i+1)*o.GroupSize]
+		g.mean, g.std = a.Groups[i].Mean, a.Groups[i].Std
+	}
+	return nil
+}
+
+// tokenWeights is the aggregation rule of the loss, a weight for each token of each group in the order of pack.
+func (r *runner) tokenWeights(groups []*group) ([][]float64, error) {
+	var masks [][]bool
+	for _, g := range groups {
+		for _, c := range g.completions {
+			masks = append(masks, slices.Repeat([]bool{true}, len(c.tokens)))
+		}
+	}
+	o := r.exp.GRPO
+	byRow, err := grpo.TokenWeights(r.model.program.Variant.Aggregation, grpo.Update{
+		Masks: masks, MicroRows: o.GroupSize, MaxTokens: o.MaxCompletionTokens,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float64, len(groups))
+	for i, w := range byRow {
+		out[i/o.GroupSize] = append(out[i/o.GroupSize], w...)
+	}
+	return out, nil
+}

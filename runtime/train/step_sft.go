@@ -1,0 +1,91 @@
+package train
+
+import (
+	"context"
+	"fmt"
+)
+
+// rowsPerUnit is how many examples one gradient run of the sft stage holds. It is part of the numerics (padding and the order of
+// sums follow from it), so it is no setting.
+const rowsPerUnit = 8
+
+// sftStep is one update on target completions: loss = mean over the batch's target tokens of -log p.
+func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
+	o := r.exp.SFT
+	batch := r.mix.Batch(step-1, o.BatchSize)
+	rec := newRecord(step)
+
+	// Token counts come first: every unit's weight is 1/(tokens of the whole batch), whatever the units are.
+	targets, tokens := make([][]int, len(batch)), 0
+	for i, ex := range batch {
+		if ex.Target == "" {
+			return nil, fmt.Errorf("example %s of source %s has no target: stage sft needs one in every row", ex.ID, ex.Source)
+		}
+		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.stop)
+		tokens += len(targets[i])
+	}
+	units := (len(batch) + rowsPerUnit - 1) / rowsPerUnit
+	prompts := make([]*prompt, len(batch))
+	u, err := r.update(ctx, units, step-1, func(l *lane, i int) (*unit, error) {
+		from, to := i*rowsPerUnit, min((i+1)*rowsPerUnit, len(batch))
+		for j := from; j < to; j++ {
+			var err error
+			if prompts[j], err = l.prompter.render(batch[j]); err != nil {
+				return nil, err
+			}
+		}
+		return r.sftUnit(l, prompts[from:to], targets[from:to], tokens)
+	})
+	if err != nil {
+		return nil, err
+	}
+	rec.sft(batch, prompts, targets, u)
+	return rec, nil
+}
+
+// sftUnit computes loss and gradients of some examples, each in its own row.
+func (r *runner) sftUnit(l *lane, prompts []*prompt, targets [][]int, tokens int) (*unit, error) {
+	c := r.model.program.Config
+	var sequences []sequence
+	first := 0
+	for i, p := range prompts {
+		sequences = append(sequences, sequence{prompt: p, completions: [][]int{targets[i]}, firstImage: first})
+		for _, patches := range p.patches {
+			first += patches.Merged()
+		}
+	}
+	packed := pack(c, sequences)
+	packed.feedTo(l.gradient)
+	if r.model.program.TrainsVision {
+		r.model.feedImages(l.gradient, prompts...)
+	} else {
+		features, err := r.model.features(l.vision, prompts...)
+		if err != nil {
+			return nil, err
+		}
+		defer features.Free()
+		l.gradient.set("features", features)
+	}
+	weight := make([]float32, len(packed.target))
+	for i := range weight {
+		weight[i] = float32(1 / float64(tokens))
+	}
+	feed(l.gradient, "weight", weight, len(weight))
+	feed(l.gradient, "temperature", []float32{1}, 1)
+	out, err := l.gradient.run()
+	if err != nil {
+		return nil, fmt.Errorf("examples %s: %w", ids(prompts), err)
+	}
+	return takeUnit(out), nil
+}
+
+func ids(prompts []*prompt) string {
+	out := ""
+	for i, p := range prompts {
+		if i > 0 {
+			out += ", "
+		}
+		out += p.example.ID
+	}
+	return out
+}

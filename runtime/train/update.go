@@ -1,0 +1,132 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"mixr/runtime/graph"
+	"mixr/runtime/grpo"
+	"mixr/runtime/ort"
+)
+
+// unit is what one gradient run gives: the weighted loss and the values of its C scored tokens. The gradients stay in the
+// tensors until they are added.
+type unit struct {
+	loss              float64
+	logp, entropy, kl []float32
+	gradients         map[string]*ort.Tensor
+}
+
+// takeUnit copies the small outputs of a gradient run and keeps the gradients.
+func takeUnit(out map[string]*ort.Tensor) *unit {
+	u := &unit{loss: float64(out["loss"].Float32()[0]), gradients: map[string]*ort.Tensor{}}
+	for name, t := range out {
+		switch name {
+		case "logp":
+			u.logp = append(u.logp, t.Float32()...)
+		case "entropy":
+			u.entropy = append(u.entropy, t.Float32()...)
+		case "kl":
+			u.kl = append(u.kl, t.Float32()...)
+		case "loss":
+		default:
+			u.gradients[name] = t
+			continue
+		}
+		t.Free()
+	}
+	return u
+}
+
+// updated is one finished optimizer step.
+type updated struct {
+	units    []*unit // in order, without gradients
+	loss     float64
+	gradNorm float64 // before clipping
+	lr       float64
+}
+
+// update computes n units on the lanes, adds their gradients in order and steps the optimizer. index counts updates from 0.
+func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i int) (*unit, error)) (*updated, error) {
+	u := &updated{}
+	for _, t := range r.model.sum {
+		clear(t.Float32())
+	}
+	err := ordered(ctx, n, len(r.lanes), r.inFlight, func(lane, i int) (*unit, error) {
+		return work(r.lanes[lane], i)
+	}, func(i int, v *unit) error {
+		defer func() { free(v.gradients); v.gradients = nil }()
+		u.loss += v.loss
+		u.units = append(u.units, v)
+		return r.add(v.gradients)
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := r.model.program.Update
+	factor, err := grpo.Schedule(o.Schedule, index, r.updates, o.WarmupFrac)
+	if err != nil {
+		return nil, err
+	}
+	u.lr = o.LearningRate * factor
+	u.gradNorm, err = r.optimize(u.lr, index)
+	return u, err
+}
+
+// add sums one unit's gradients into the update's.
+func (r *runner) add(gradients map[string]*ort.Tensor) error {
+	for name, t := range gradients {
+		r.accumulate.set(name, t)
+	}
+	_, err := r.accumulate.run()
+	return err
+}
+
+// optimize applies AdamW in place and returns the gradient's norm before clipping. A norm that is not finite leaves the weights
+// as they were and is an error: the caller stops, and the last checkpoint stands.
+func (r *runner) optimize(lr float64, index int) (float64, error) {
+	rate, eps, keep := r.model.program.AdamW().Scalars(lr, index+1)
+	for name, v := range map[string]float32{"rate": rate, "eps": eps, "keep": keep} {
+		feed(r.optimizer, name, []float32{v}, 1)
+	}
+	out, err := r.optimizer.run()
+	if err != nil {
+		return 0, err
+	}
+	defer free(out)
+	norm := float64(out["norm"].Float32()[0])
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return norm, fmt.Errorf("update %d: the gradient norm is %v: the run has diverged; lower learning_rate or grad_clip", index+1, norm)
+	}
+	return norm, nil
+}
+
+// bindUpdate binds the accumulate and optimizer sessions, in place: sums over sums, weights and moments over themselves.
+func (r *runner) bindUpdate() (err error) {
+	m := r.model
+	sums, fixedSums := map[string]*ort.Tensor{}, map[string]*ort.Tensor{}
+	state, fixedState := map[string]*ort.Tensor{}, map[string]*ort.Tensor{}
+	for _, q := range m.program.Trainable() {
+		sums["acc."+q.Name], fixedSums["o.acc."+q.Name] = m.sum[q.Name], m.sum[q.Name]
+		state["g."+q.Name] = m.sum[q.Name]
+		for prefix, set := range map[string]map[string]*ort.Tensor{"": m.weights, "m.": m.m, "v.": m.v} {
+			state[prefix+q.Name], fixedState["o."+prefix+q.Name] = set[q.Name], set[q.Name]
+		}
+	}
+	bindTo := func(g *graph.Graph, in, out map[string]*ort.Tensor) (*bound, error) {
+		for _, o := range g.Outputs() {
+			if len(o.Name) > 2 && o.Name[:2] == "o." {
+				if err := g.CheckAlias(o.Name[2:], o.Name); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return bind(m.engine, m.sessions[g.Name()], g, in, out)
+	}
+	if r.accumulate, err = bindTo(m.program.Accumulate, sums, fixedSums); err != nil {
+		return err
+	}
+	r.optimizer, err = bindTo(m.program.Optimizer, state, fixedState)
+	return err
+}

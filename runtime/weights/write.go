@@ -1,0 +1,146 @@
+package weights
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+)
+
+// Tensor is one tensor to write. Data is row-major and as long as the product of Shape; a scalar has no Shape and one
+// element.
+type Tensor struct {
+	Name  string
+	Shape []int
+	Data  []float32
+}
+
+// Write stores tensors as one safetensors file with element type dtype, "F32" (bit-exact) or "BF16" (nearest, ties to
+// even; a finite value that would become infinite is an error). Tensors are laid out by name, so the same tensors give the
+// same bytes in whatever order they come. Metadata may be nil; "format": "pt" is added to it if it has no format, because
+// readers of the Hugging Face libraries insist on one.
+//
+// The file appears under its name only once it is complete and on disk; on an error an older file stays as it was.
+func Write(path string, tensors []Tensor, dtype string, metadata map[string]string) error {
+	if err := write(path, tensors, dtype, metadata); err != nil {
+		return fmt.Errorf("weights: write %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(path string, tensors []Tensor, dtype string, metadata map[string]string) error {
+	sorted := slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
+	header, err := buildHeader(sorted, dtype, metadata)
+	if err != nil {
+		return err
+	}
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return err
+	}
+	defer f.Cleanup() // a no-op after the replacement
+	w := bufio.NewWriterSize(f, 1<<20)
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	for i := range sorted {
+		if err := writeData(w, &sorted[i], dtype); err != nil {
+			return fmt.Errorf("tensor %s: %w", sorted[i].Name, err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.CloseAtomicallyReplace(); err != nil { // syncs the file first
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// buildHeader lays the tensors out one after the other and returns the file's beginning: length and header.
+func buildHeader(tensors []Tensor, dtype string, metadata map[string]string) ([]byte, error) {
+	if dtype != "F32" && dtype != "BF16" {
+		return nil, fmt.Errorf("type %q, want F32 or BF16", dtype)
+	}
+	text := map[string]string{"format": "pt"}
+	for k, v := range metadata {
+		text[k] = v
+	}
+	header := map[string]any{metadataKey: text}
+	at := uint64(0)
+	for i, t := range tensors {
+		if t.Name == "" || t.Name == metadataKey {
+			return nil, fmt.Errorf("a tensor cannot be named %q", t.Name)
+		}
+		if i > 0 && tensors[i-1].Name == t.Name {
+			return nil, fmt.Errorf("tensor %s is given twice", t.Name)
+		}
+		e := entry{dtype: dtype, shape: t.Shape}
+		size, err := e.size()
+		if err != nil {
+			return nil, fmt.Errorf("tensor %s: %w", t.Name, err)
+		}
+		if n := e.count(); n != len(t.Data) {
+			return nil, fmt.Errorf("tensor %s: %v has %d elements, the data %d", t.Name, t.Shape, n, len(t.Data))
+		}
+		header[t.Name] = struct {
+			DType   string    `json:"dtype"`
+			Shape   []int     `json:"shape"`
+			Offsets [2]uint64 `json:"data_offsets"`
+		}{dtype, append([]int{}, t.Shape...), [2]uint64{at, at + size}}
+		at += size
+	}
+	h, err := json.Marshal(header) // keys come out sorted
+	if err != nil {
+		return nil, err
+	}
+	for len(h)%8 != 0 { // the data then begins at a multiple of 8
+		h = append(h, ' ')
+	}
+	if len(h) > maxHeader {
+		return nil, fmt.Errorf("a header of %d bytes, at most %d are allowed", len(h), maxHeader)
+	}
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...), nil
+}
+
+func writeData(w io.Writer, t *Tensor, dtype string) error {
+	const chunk = 1 << 16 // elements converted at a time
+	buf := make([]byte, 0, 4*min(chunk, len(t.Data)))
+	for start := 0; start < len(t.Data); start += chunk {
+		part := t.Data[start:min(start+chunk, len(t.Data))]
+		buf = buf[:0]
+		for i, v := range part {
+			if dtype == "F32" {
+				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+				continue
+			}
+			b := narrowBF16(v)
+			if b&0x7fff == 0x7f80 && !math.IsInf(float64(v), 0) {
+				return fmt.Errorf("element %d is %g, beyond the largest BF16", start+i, v)
+			}
+			buf = binary.LittleEndian.AppendUint16(buf, b)
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDir makes a rename in the folder durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
