@@ -57,7 +57,7 @@ func (p *Program) featureInput(g *graph.Graph) *graph.Value {
 }
 
 // prefill runs one prompt [1, T] and samples the first token of its G completions: uniforms u [G, 1], temperature [1],
-// last [1] (index of the prompt's last token). Outputs token, logp, greedy [G] ([1] for greedy) and k.i, v.i [1, K, T, E].
+// last [1] (index of the prompt's last token). Outputs next, logp, greedy [G] ([1] for greedy) and k.i, v.i [1, K, T, E].
 func (p *Program) prefill(g *graph.Graph) {
 	params := nn.NewParams(g)
 	hidden, caches := p.text(g, params, p.featureInput(g))
@@ -107,7 +107,7 @@ func dim(s string) any {
 func (p *Program) sample(g *graph.Graph, params *nn.Params, hidden *graph.Value) {
 	logits := graph.Linear(hidden, qwen25vl.Head(params, p.Config), nil) // [G or 1, V]
 	token, logp := qwen25vl.Sample(logits, g.Input("u", graph.F32, "G", 1), g.Input("temperature", graph.F32, 1))
-	g.Output("token", token)
+	g.Output("next", token)
 	g.Output("logp", logp)
 	g.Output("greedy", graph.ArgMax(logits, 1))
 }

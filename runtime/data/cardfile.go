@@ -1,10 +1,12 @@
 package data
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -115,6 +117,7 @@ func checkFields(path string, dataset, definition cue.Value) (ds spec.Diagnostic
 			report(dataset, name, "is required: "+want(constraint), "")
 		}
 	}
+	slices.SortStableFunc(ds, func(a, b spec.Diagnostic) int { return cmp.Compare(a.Pos.Line, b.Pos.Line) })
 	return ds
 }
 
@@ -123,7 +126,7 @@ func refusal(v, constraint cue.Value, err error) string {
 	if constraint.IncompleteKind() == cue.StructKind {
 		e := cueerrors.Errors(err)[0]
 		format, args := e.Msg()
-		return strings.Join(e.Path(), ".") + ": " + fmt.Sprintf(format, args...)
+		return e.Path()[len(e.Path())-1] + ": " + fmt.Sprintf(format, args...)
 	}
 	return fmt.Sprintf("got %v, want %s", v, want(constraint))
 }

@@ -104,32 +104,38 @@ func checkChoice(r row) (found flaws) {
 	return found
 }
 
-// boxes converts the boxes of a row from the card's space to pixels of the stored image and checks that they lie in it.
-// size is 0, 0 where the image is missing; its bounds are then not checked.
+// boxes converts the boxes of a row from the card's space to pixels of the stored image and checks that they lie in it;
+// up to one pixel outside is clipped, because annotations that were scaled with their image overshoot by a fraction.
+// size is 0, 0 where the image could not be read; its bounds are then not checked.
 func (c *Card) boxes(r row, size [2]int) (boxes []Box, found flaws) {
 	if len(r.Boxes) == 0 {
 		found.add("give at least one box [x1, y1, x2, y2]", "boxes is empty")
 	}
-	extent := [2]float64{float64(size[0]), float64(size[1])} // of the image, in the card's space
+	width, height := float64(size[0]), float64(size[1])
+	toPixels := [2]float64{1, 1}
 	switch c.Coordinates {
 	case "norm1000":
-		extent = [2]float64{1000, 1000}
+		toPixels = [2]float64{width / 1000, height / 1000}
 	case "norm1":
-		extent = [2]float64{1, 1}
+		toPixels = [2]float64{width, height}
 	}
 	for i, b := range r.Boxes {
 		switch {
 		case len(b) != 4:
 			found.add("want x1, y1, x2, y2", "boxes[%d] has %d numbers", i, len(b))
+			continue
 		case !(b[0] < b[2] && b[1] < b[3]):
 			found.add("order is x1, y1, x2, y2 with x1 < x2 and y1 < y2; is it x, y, width, height?", "boxes[%d] is empty or inverted: %v", i, b)
-		case size != [2]int{} && (min(b[0], b[1]) < 0 || b[2] > extent[0] || b[3] > extent[1]):
-			found.add("clip it, or correct the card's coordinates", "boxes[%d] leaves the image: %v, want within 0 to %v, 0 to %v (%s)",
-				i, b, extent[0], extent[1], c.Coordinates)
-		default:
-			sx, sy := float64(size[0])/extent[0], float64(size[1])/extent[1]
-			boxes = append(boxes, Box{b[0] * sx, b[1] * sy, b[2] * sx, b[3] * sy})
+			continue
+		case size == [2]int{}:
+			continue
 		}
+		px := Box{b[0] * toPixels[0], b[1] * toPixels[1], b[2] * toPixels[0], b[3] * toPixels[1]}
+		clipped := Box{max(0, px[0]), max(0, px[1]), min(width, px[2]), min(height, px[3])}
+		if min(px[0], px[1]) < -1 || px[2] > width+1 || px[3] > height+1 || clipped[0] >= clipped[2] || clipped[1] >= clipped[3] {
+			found.add("clip it, or correct the card's coordinates", "boxes[%d] leaves the image of %d x %d pixels: %v (%s)", i, size[0], size[1], b, c.Coordinates)
+		}
+		boxes = append(boxes, clipped)
 	}
 	return boxes, found
 }

@@ -76,10 +76,19 @@ func TestNotUTF8(t *testing.T) {
 }
 
 func TestBoxSpaces(t *testing.T) {
-	for space, box := range map[string][]float64{"pixels": {10, 5, 20, 10}, "norm1000": {250, 250, 500, 500}, "norm1": {0.25, 0.25, 0.5, 0.5}} {
-		got, wrong := (&Card{Coordinates: space}).boxes(row{Boxes: [][]float64{box}}, [2]int{40, 20})
-		if len(wrong) > 0 || len(got) != 1 || got[0] != (Box{10, 5, 20, 10}) {
-			t.Errorf("%s: got %v %v, want [10 5 20 10] in pixels of a 40 x 20 image", space, got, wrong)
+	for _, c := range []struct {
+		space string
+		box   []float64
+		want  Box // in pixels of a 40 x 20 image
+	}{
+		{"pixels", []float64{10, 5, 20, 10}, Box{10, 5, 20, 10}},
+		{"norm1000", []float64{250, 250, 500, 500}, Box{10, 5, 20, 10}},
+		{"norm1", []float64{0.25, 0.25, 0.5, 0.5}, Box{10, 5, 20, 10}},
+		{"pixels", []float64{-0.5, 0, 40.75, 20.5}, Box{0, 0, 40, 20}}, // up to a pixel outside is clipped
+	} {
+		got, wrong := (&Card{Coordinates: c.space}).boxes(row{Boxes: [][]float64{c.box}}, [2]int{40, 20})
+		if len(wrong) > 0 || len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s %v: got %v %v, want %v", c.space, c.box, got, wrong, c.want)
 		}
 	}
 }

@@ -17,6 +17,8 @@ type Dim struct {
 
 var one = Dim{n: 1}
 
+const maxSize = 1 << 31 // of numbers in a dim's text: far above any tensor, and products of two do not overflow
+
 // Const returns the dim of a known size.
 func Const(n int) Dim { return Dim{n: n} }
 
@@ -25,7 +27,7 @@ func ParseDim(s string) (Dim, error) {
 	p := dimParser{rest: strings.ReplaceAll(s, " ", "")}
 	d, ok := p.sum()
 	if !ok || p.rest != "" {
-		return Dim{}, fmt.Errorf("dim %q: want a product of names and numbers such as N, 2*N*T or C+S", s)
+		return Dim{}, fmt.Errorf("dim %q: want names and numbers, multiplied and added, such as N, 2*N*T or C+S", s)
 	}
 	return d, nil
 }
@@ -149,6 +151,7 @@ func (p *dimParser) sum() (Dim, bool) {
 		var e Dim
 		e, ok = p.product()
 		d = d.Plus(e)
+		ok = ok && d.n <= maxSize
 	}
 	return d, ok
 }
@@ -159,6 +162,7 @@ func (p *dimParser) product() (Dim, bool) {
 		var e Dim
 		e, ok = p.factor()
 		d = d.Times(e)
+		ok = ok && d.n <= maxSize
 	}
 	return d, ok
 }
@@ -183,5 +187,5 @@ func (p *dimParser) factor() (Dim, bool) {
 		return Dim{1, word}, true
 	}
 	v, err := strconv.Atoi(word)
-	return Dim{n: v}, err == nil
+	return Dim{n: v}, err == nil && v <= maxSize
 }

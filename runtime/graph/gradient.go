@@ -2,7 +2,8 @@ package graph
 
 import "slices"
 
-// A rule returns the gradients of a call's operands (nil: none) from those of its results (nil: none arrived).
+// A rule returns the gradients of a call's operands from those of its results (nil: none arrived). An operand's
+// gradient is nil where nothing passes, and undefined where something would but there is no formula.
 type rule func(c *call, d []*Value) []*Value
 
 // The rules that are not formulas.
@@ -13,11 +14,11 @@ func none(c *call, _ []*Value) []*Value { return make([]*Value, len(c.in)) }
 // stop: the caller asked that nothing pass.
 func stop(c *call, _ []*Value) []*Value { return make([]*Value, len(c.in)) }
 
-// refused: there is a derivative, but no rule for it. Dropping it in silence would train the wrong thing.
-func refused(c *call, _ []*Value) []*Value {
-	c.fail("has no gradient rule; use StopGradient on its operands if it is meant to be constant")
-	return nil
-}
+// refused: there is a derivative, but no formula for it.
+func refused(c *call, _ []*Value) []*Value { return slices.Repeat([]*Value{undefined}, len(c.in)) }
+
+// undefined makes Gradients fail if the gradient is needed: leaving it out in silence would train the wrong thing.
+var undefined = &Value{}
 
 // rules is the complete table: every operation, and the gradient rule written beside it.
 var rules = map[string]rule{
@@ -91,9 +92,10 @@ func Gradients(loss *Value, wrt ...*Value) []*Value {
 		top.fail("want a loss of one floating-point element, got %v", loss.shape)
 	}
 	g := top.g
+	ones, _ := loss.shape.Ints()
 	calls := g.tape[:len(g.tape):len(g.tape)] // the rules below add calls of their own
 	needed := dependents(calls, wrt)
-	grads := map[*Value]*Value{loss: g.one(loss)}
+	grads := map[*Value]*Value{loss: g.scalar(loss.dtype, 1, ones...)}
 	defer func(outer string) { g.scope = outer }(g.scope)
 	for _, c := range slices.Backward(calls) {
 		d := make([]*Value, len(c.out))
@@ -107,7 +109,11 @@ func Gradients(loss *Value, wrt ...*Value) []*Value {
 		}
 		g.scope = "grad/" + c.out[0].name + "/"
 		for i, x := range rules[c.op](c, d) {
-			if x != nil && needed[c.in[i]] {
+			switch {
+			case x == nil || !needed[c.in[i]]:
+			case x == undefined:
+				c.fail("operand %d has no gradient rule; StopGradient makes it a constant if it is meant to be one", i)
+			default:
 				accumulate(c, grads, i, x)
 			}
 		}
@@ -147,12 +153,4 @@ func accumulate(c *call, grads map[*Value]*Value, i int, x *Value) {
 		x = Add(grads[v], x)
 	}
 	grads[v] = x
-}
-
-// one returns the gradient of the loss with respect to itself.
-func (g *Graph) one(loss *Value) *Value {
-	if loss.Rank() == 0 {
-		return g.scalar(loss.dtype, 1)
-	}
-	return Reshape(g.scalar(loss.dtype, 1), dims(loss.shape)...)
 }

@@ -15,89 +15,10 @@
 package graph
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 )
-
-// DType is an element type, numbered as in ONNX.
-type DType int32
-
-const (
-	F32  DType = 1
-	I32  DType = 6
-	I64  DType = 7
-	Bool DType = 9
-	F64  DType = 11
-)
-
-func (t DType) String() string {
-	switch t {
-	case F32:
-		return "float32"
-	case I32:
-		return "int32"
-	case I64:
-		return "int64"
-	case Bool:
-		return "bool"
-	case F64:
-		return "float64"
-	}
-	return fmt.Sprintf("dtype(%d)", int32(t))
-}
-
-func (t DType) float() bool { return t == F32 || t == F64 }
-
-// Value is a tensor of the graph: an input, a constant or the result of a node. Values belong to one graph.
-type Value struct {
-	g     *Graph
-	name  string
-	dtype DType
-	shape Shape
-	from  *node  // nil for inputs and constants
-	raw   []byte // little-endian elements of a constant, else nil
-}
-
-// Name returns the name in the emitted model. Output may change it.
-func (v *Value) Name() string { return v.name }
-
-// DType returns the element type.
-func (v *Value) DType() DType { return v.dtype }
-
-// Shape returns the dims; the caller must not change them.
-func (v *Value) Shape() Shape { return v.shape }
-
-// Rank returns the number of dims.
-func (v *Value) Rank() int { return len(v.shape) }
-
-// Dim returns the dim of an axis; a negative axis counts from the end.
-func (v *Value) Dim(axis int) Dim {
-	i, ok := axisOf(axis, len(v.shape))
-	if !ok {
-		fail("Dim", []*Value{v}, here(), "no dim %d", axis)
-	}
-	return v.shape[i]
-}
-
-// Want asserts the shape and returns v: dims are int, string or Dim, and -1 stands for any size.
-func (v *Value) Want(dims ...any) *Value {
-	want := make([]any, len(dims))
-	for i, d := range dims {
-		if want[i] = d; d == -1 && i < len(v.shape) {
-			want[i] = v.shape[i]
-		}
-	}
-	s, err := shapeOf(want)
-	if err != nil {
-		fail("Want", []*Value{v}, here(), "%v", err)
-	}
-	if !s.Equal(v.shape) {
-		fail("Want", []*Value{v}, here(), "want %v", s)
-	}
-	return v
-}
 
 // Output is a result of a graph under the name it has there.
 type Output struct {
@@ -132,7 +53,7 @@ func Build(name string, f func(g *Graph)) (g *Graph, err error) {
 			if !ok {
 				panic(r)
 			}
-			g, err = nil, fmt.Errorf("graph %s: %w", name, e)
+			g, err = nil, fmt.Errorf("build %s: %w", name, e)
 		}
 	}()
 	g = New(name)
@@ -179,12 +100,7 @@ func (g *Graph) Output(name string, v *Value) {
 }
 
 func (g *Graph) isOutput(v *Value) bool {
-	for _, o := range g.outputs {
-		if o.Value == v {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(g.outputs, func(o Output) bool { return o.Value == v })
 }
 
 // Inputs returns the inputs in the order of their declaration.
@@ -198,56 +114,6 @@ func (g *Graph) Scope(prefix string) (leave func()) {
 	outer := g.scope
 	g.scope += prefix
 	return func() { g.scope = outer }
-}
-
-// Floats returns a float32 constant of the given shape.
-func (g *Graph) Floats(shape []int, data ...float32) *Value {
-	raw := make([]byte, 0, 4*len(data))
-	for _, x := range data {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
-	}
-	return g.constant(F32, shape, len(data), raw)
-}
-
-// Ints returns an int64 constant of the given shape.
-func (g *Graph) Ints(shape []int, data ...int64) *Value {
-	raw := make([]byte, 0, 8*len(data))
-	for _, x := range data {
-		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
-	}
-	return g.constant(I64, shape, len(data), raw)
-}
-
-// Scalar returns a float32 constant of shape [].
-func (g *Graph) Scalar(f float64) *Value { return g.scalar(F32, f) }
-
-func (g *Graph) scalar(t DType, f float64) *Value {
-	if t == F64 {
-		return g.constant(F64, nil, 1, binary.LittleEndian.AppendUint64(nil, math.Float64bits(f)))
-	}
-	return g.Floats(nil, float32(f))
-}
-
-// ints returns a vector of int64, as ONNX takes shapes, axes and pads.
-func (g *Graph) ints(v ...int) *Value {
-	data := make([]int64, len(v))
-	for i, x := range v {
-		data[i] = int64(x)
-	}
-	return g.Ints([]int{len(v)}, data...)
-}
-
-// constant returns the constant of that content; equal constants are one value.
-func (g *Graph) constant(t DType, shape []int, n int, raw []byte) *Value {
-	s := constShape(shape)
-	if size, _ := s.Size().Int(); size != n {
-		fail("constant", nil, here(), "shape %v needs %d elements, got %d", s, size, n)
-	}
-	return g.once(fmt.Sprintf("const %v %v %x", t, s, raw), func() *Value {
-		v := &Value{g: g, name: g.unique("const"), dtype: t, shape: s, raw: raw}
-		g.consts = append(g.consts, v)
-		return v
-	})
 }
 
 // once makes a value the first time its key is seen and returns the same value afterwards.

@@ -79,11 +79,11 @@ func iota(like *Value) *Value {
 	return c.done(c.emitAs(like.shape, "Range", []*Value{c.g.Ints(nil, 0), end, c.g.Ints(nil, 1)}))
 }
 
-// GatherElements returns along an axis the elements at the given indices: result and idx have one shape, equal to
-// that of x outside the axis. No gradient.
-func GatherElements(x, idx *Value, axis int) *Value {
+// GatherElements picks elements along one dim: result and idx have one shape, equal to
+// that of x outside that dim. No gradient.
+func GatherElements(x, idx *Value, dim int) *Value {
 	c := begin("GatherElements", x, idx)
-	return c.done(c.emit("GatherElements", c.in, attr{"axis", c.axis(axis, x)}))
+	return c.done(c.emit("GatherElements", c.in, attr{"axis", c.dim(dim, x)}))
 }
 
 // TensorScatter writes x [G, K, 1, E] into cache [G, K, C, E] at position at[g] of row g, at [G] int64. Bound over

@@ -17,8 +17,9 @@ type onnxOp struct {
 	domain string
 	// infer returns the types of the results, or the rule that the node breaks.
 	infer func(n *node) (out []typ, broken string)
-	// inPlace: the kernel reads element i of an operand before it writes element i of the result, or skips the copy
-	// when they share memory.
+	// inPlace: the CPU kernel reads element i of an operand for the last time before it writes element i of the
+	// result, or, for a scatter, skips its copy when source and destination are one. Kernels that use the result as
+	// scratch space (Gelu, QuickGelu) do not.
 	inPlace bool
 }
 
@@ -31,10 +32,10 @@ var onnxOps = map[string]onnxOp{
 	"Exp":       {"", floatType, true},
 	"Log":       {"", floatType, true},
 	"Sqrt":      {"", floatType, true},
-	"Erf":       {"", floatType, true},
-	"Sigmoid":   {"", floatType, true},
-	"Gelu":      {"", floatType, true},
-	"QuickGelu": {ms, floatType, true},
+	"Erf":       {"", floatType, false},
+	"Sigmoid":   {"", floatType, false},
+	"Gelu":      {"", floatType, false},
+	"QuickGelu": {ms, floatType, false},
 	"Clip":      {"", floatType, true},
 	"Softmax":   {"", floatType, false},
 
@@ -49,7 +50,7 @@ var onnxOps = map[string]onnxOp{
 	"LessOrEqual": {"", comparison, false},
 	"Greater":     {"", comparison, false},
 	"Equal":       {"", comparison, false},
-	"Where":       {"", whereType, true},
+	"Where":       {"", whereType, false},
 	"Cast":        {"", castType, false},
 
 	"Gemm":        {"", gemmType, false},
@@ -166,7 +167,7 @@ func matMulType(n *node) ([]typ, string) {
 
 func gemmType(n *node) ([]typ, string) {
 	if len(n.in[0].shape) != 2 || len(n.in[1].shape) != 2 {
-		return nil, rankString(2)
+		return nil, "want rank 2"
 	}
 	t, broken := matMulType(n)
 	if broken == "" && len(n.in) == 3 {
@@ -178,14 +179,14 @@ func gemmType(n *node) ([]typ, string) {
 }
 
 func reduceType(n *node) ([]typ, string) {
-	x, axes := n.in[0], n.in[1].constInts()
+	x, dims := n.in[0], n.in[1].constInts()
 	if x.dtype == Bool {
 		return nil, "want a numeric operand"
 	}
 	var s Shape
 	for i, d := range x.shape {
 		switch {
-		case !slices.Contains(axes, i):
+		case !slices.Contains(dims, i):
 			s = append(s, d)
 		case n.flag("keepdims"):
 			s = append(s, one)
@@ -239,7 +240,7 @@ func concatType(n *node) ([]typ, string) {
 	if n.declared != nil { // the parts of a value whose shape is known, joined again
 		return declaredType(n)
 	}
-	axis, x := n.int("axis"), n.in[0]
+	dim, x := n.int("axis"), n.in[0]
 	s := slices.Clone(x.shape)
 	for _, v := range n.in[1:] {
 		if len(v.shape) != len(s) || v.dtype != x.dtype {
@@ -247,10 +248,10 @@ func concatType(n *node) ([]typ, string) {
 		}
 		for i, d := range v.shape {
 			switch {
-			case i == axis:
+			case i == dim:
 				s[i] = s[i].Plus(d)
 			case d != s[i]:
-				return nil, fmt.Sprintf("dims differ outside axis %d: %v and %v", axis, s[i], d)
+				return nil, fmt.Sprintf("dims differ outside dim %d: %v and %v", dim, s[i], d)
 			}
 		}
 	}
@@ -296,7 +297,7 @@ func gatherElementsType(n *node) ([]typ, string) {
 	}
 	for i, d := range idx.shape {
 		if i != n.int("axis") && d != x.shape[i] {
-			return nil, fmt.Sprintf("dims differ outside axis %d: %v and %v", n.int("axis"), x.shape[i], d)
+			return nil, fmt.Sprintf("dims differ outside dim %d: %v and %v", n.int("axis"), x.shape[i], d)
 		}
 	}
 	return []typ{{x.dtype, idx.shape}}, ""

@@ -1,182 +1,11 @@
 package graph
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// Operations that move or reinterpret elements.
-
-// Reshape gives x another shape with the same elements in the same order. Dims are int, string or Dim; the ints 0
-// and -1 have ONNX's meaning: copy the dim of x at that place, and infer (at most one).
-func Reshape(x *Value, dims ...any) *Value {
-	c := begin("Reshape", x)
-	s := c.resolve(x, dims)
-	if s.Equal(x.shape) {
-		return x
-	}
-	return c.done(c.emitAs(s, "Reshape", []*Value{x, c.shapeVector(x, s)}))
-}
-
-// dx = d in the shape of x.
-func reshapeGrad(c *call, d []*Value) []*Value { return []*Value{reshapeLike(d[0], c.in[0])} }
-
-// reshapeLike is Reshape to the shape of another value, whose run-time shape serves where symbols leave a choice.
-func reshapeLike(d, like *Value) *Value {
-	if d.shape.Equal(like.shape) {
-		return d
-	}
-	c := begin("Reshape", d)
-	vector, ok := c.fixedVector(d, like.shape)
-	if !ok {
-		vector = shapeVectorOf(like)
-	}
-	return c.done(c.emitAs(like.shape, "Reshape", []*Value{d, vector}))
-}
-
-// resolve turns the dims given to Reshape into a shape.
-func (c *call) resolve(x *Value, given []any) Shape {
-	known := make([]any, len(given))
-	infer := -1
-	for i, d := range given {
-		switch {
-		case d == 0 && i >= len(x.shape):
-			c.fail("dim %d is 0, copy, but there is none to copy", i)
-		case d == 0:
-			known[i] = x.shape[i]
-		case d == -1 && infer >= 0:
-			c.fail("dims %d and %d are both -1, infer", infer, i)
-		case d == -1:
-			infer, known[i] = i, one
-		default:
-			known[i] = d
-		}
-	}
-	s, err := shapeOf(known)
-	if err != nil {
-		c.fail("%v", err)
-	}
-	if infer >= 0 {
-		d, ok := x.shape.Size().over(s.Size())
-		if !ok {
-			c.fail("cannot infer dim %d: %v elements are not a multiple of %v", infer, x.shape.Size(), s.Size())
-		}
-		s[infer] = d
-	}
-	return s
-}
-
-// shapeVector returns the second operand of Reshape: a constant where the symbols allow it, else it is put together
-// at run time from the dims of the graph's inputs.
-func (c *call) shapeVector(x *Value, s Shape) *Value {
-	if v, ok := c.fixedVector(x, s); ok {
-		return v
-	}
-	parts := make([]*Value, len(s))
-	for i, d := range s {
-		parts[i] = c.sizeOf(d)
-	}
-	return Concat(0, parts...)
-}
-
-// fixedVector writes a shape with ONNX's 0 (copy) and -1 (infer), which is possible if at most one dim is neither
-// known nor the same as in x.
-func (c *call) fixedVector(x *Value, s Shape) (*Value, bool) {
-	v := make([]int, len(s))
-	infer := false
-	for i, d := range s {
-		n, known := d.Int()
-		switch {
-		case known && n > 0:
-			v[i] = n
-		case i < len(x.shape) && x.shape[i] == d: // 0 copies
-		case infer:
-			return nil, false
-		default:
-			v[i], infer = -1, true
-		}
-	}
-	return c.g.ints(v...), true
-}
-
-// sizeOf returns the run-time size of a dim as [1], read off the graph's inputs.
-func (c *call) sizeOf(d Dim) *Value {
-	if n, ok := d.Int(); ok {
-		return c.g.ints(n)
-	}
-	return c.g.once("size "+d.String(), func() *Value {
-		for _, in := range c.g.inputs {
-			for i, e := range in.shape {
-				if e == d {
-					return sizeAlong(in, i)
-				}
-			}
-		}
-		factors := d.factors()
-		if len(factors) == 1 && d.n == 1 && !isSum(d.syms) {
-			c.fail("no input has a dim %v, so its size is unknown at run time", d)
-		}
-		size := c.g.ints(d.n)
-		for _, f := range factors {
-			sum := c.g.ints(0)
-			for _, t := range (Dim{1, f}).terms() {
-				sum = Add(sum, c.sizeOf(t))
-			}
-			size = Mul(size, sum)
-		}
-		return size
-	})
-}
-
-// sizeAlong returns the size of one dim at run time, [1].
-func sizeAlong(x *Value, axis int) *Value {
-	if n, ok := x.shape[axis].Int(); ok {
-		return x.g.ints(n)
-	}
-	c := begin("Shape", x)
-	return c.done(c.emit("Shape", c.in, attr{"start", axis}, attr{"end", axis + 1}))
-}
-
-// shapeVectorOf returns the shape of x as a vector: a constant if no dim is symbolic, else a Shape node.
-func shapeVectorOf(x *Value) *Value {
-	if sizes, ok := x.shape.Ints(); ok {
-		return x.g.ints(sizes...)
-	}
-	return x.g.once("shape of "+x.name, func() *Value {
-		c := begin("Shape", x)
-		return c.done(c.emit("Shape", c.in))
-	})
-}
-
-// dims passes a shape on to a function that takes dims.
-func dims(s Shape) []any {
-	d := make([]any, len(s))
-	for i, v := range s {
-		d[i] = v
-	}
-	return d
-}
-
-// expand stretches x to the shape of another value.
-func expand(x, like *Value) *Value {
-	if x.shape.Equal(like.shape) {
-		return x
-	}
-	c := begin("Expand", x, like)
-	return c.done(c.emitAs(like.shape, "Expand", []*Value{x, shapeVectorOf(like)}))
-}
-
-// dx = the sum of d over the stretched dims; none for the value that only lent its shape.
-func expandGrad(c *call, d []*Value) []*Value { return []*Value{sumTo(d[0], c.in[0]), nil} }
-
-// zerosLike returns zeros of the shape and type of x.
-func zerosLike(x *Value) *Value { return expand(x.g.scalar(x.dtype, 0), x) }
-
-// unsqueeze inserts dims of 1, so that the given axes of the result have it. The axes are counted from 0.
-func unsqueeze(x *Value, axes ...int) *Value {
-	c := begin("Unsqueeze", x)
-	return c.done(c.emit("Unsqueeze", []*Value{x, c.g.ints(axes...)}))
-}
-
-// dx = d without those dims.
-func unsqueezeGrad(c *call, d []*Value) []*Value { return []*Value{reshapeLike(d[0], c.in[0])} }
+// Operations that move elements: other orders, joined and cut.
 
 // Transpose reorders dims: dim i of the result is dim perm[i] of x.
 func Transpose(x *Value, perm ...int) *Value {
@@ -194,46 +23,55 @@ func transposeGrad(c *call, d []*Value) []*Value {
 	return []*Value{Transpose(d[0], inverse...)}
 }
 
-// Concat joins values along an axis. Their other dims must be equal; joining unlike symbols C and S gives (C+S).
-func Concat(axis int, xs ...*Value) *Value {
+// Concat joins values along one dim. The others must be equal; joining unlike symbols C and S gives (C+S).
+func Concat(dim int, xs ...*Value) *Value {
 	if len(xs) == 0 {
 		fail("Concat", nil, here(), "nothing to join")
 	}
 	c := begin("Concat", xs...)
-	axis = c.axis(axis, xs[0])
+	dim = c.dim(dim, xs[0])
 	if len(xs) == 1 {
 		return xs[0]
 	}
-	return c.done(c.emit("Concat", xs, attr{"axis", axis}))
+	return c.done(c.emit("Concat", xs, attr{"axis", dim}))
 }
 
 // dx_i = the part of d that x_i became.
 func concatGrad(c *call, d []*Value) []*Value {
-	axis := c.out[0].from.int("axis")
-	sizes := make([]*Value, len(c.in))
-	parts := make([]any, len(c.in))
+	dim := c.out[0].from.int("axis")
+	parts := make(Shape, len(c.in))
 	for i, x := range c.in {
-		sizes[i], parts[i] = sizeAlong(x, axis), x.shape[axis]
+		parts[i] = x.shape[dim]
 	}
-	return SplitAt(d[0], axis, Concat(0, sizes...), parts...)
+	var sizes *Value
+	if known, ok := parts.Ints(); ok {
+		sizes = c.g.ints(known...)
+	} else {
+		each := make([]*Value, len(c.in))
+		for i, x := range c.in {
+			each[i] = sizeAlong(x, dim)
+		}
+		sizes = Concat(0, each...)
+	}
+	return SplitAt(d[0], dim, sizes, dims(parts)...)
 }
 
-// SplitAt cuts x along an axis into consecutive parts. Their sizes at run time come from an int64 vector [k], their
+// SplitAt cuts x along one dim into consecutive parts. Their sizes at run time come from an int64 vector [k], their
 // dims (int, string or Dim) are given beside it; they must agree, which ONNX Runtime checks.
-func SplitAt(x *Value, axis int, sizes *Value, dims ...any) []*Value {
+func SplitAt(x *Value, dim int, sizes *Value, parts ...any) []*Value {
 	c := begin("SplitAt", x, sizes)
-	axis = c.axis(axis, x)
-	parts, err := shapeOf(dims)
+	dim = c.dim(dim, x)
+	lengths, err := shapeOf(parts)
 	if err != nil {
 		c.fail("%v", err)
 	}
 	if sizes.dtype != I64 || !sizes.shape.Equal(Shape{Const(len(parts))}) {
 		c.fail("want int64 sizes [%d], one for each of the dims given", len(parts))
 	}
-	n := &node{op: "Split", in: c.in, attrs: []attr{{"axis", axis}}}
-	for _, d := range parts {
-		s := append(Shape(nil), x.shape...)
-		s[axis] = d
+	n := &node{op: "Split", in: c.in, attrs: []attr{{"axis", dim}}}
+	for _, d := range lengths {
+		s := slices.Clone(x.shape)
+		s[dim] = d
 		n.declared = append(n.declared, s)
 	}
 	out := c.add(n)
@@ -250,54 +88,58 @@ func splitGrad(c *call, d []*Value) []*Value {
 		}
 	}
 	join := begin("Concat", parts...)
-	axis := attr{"axis", c.out[0].from.int("axis")}
-	return []*Value{join.done(join.emitAs(c.in[0].shape, "Concat", parts, axis)), nil}
+	dim := c.out[0].from.int("axis")
+	return []*Value{join.done(join.emitAs(c.in[0].shape, "Concat", parts, attr{"axis", dim})), nil}
 }
 
 // End as the end of a Slice means up to the last element.
 const End = math.MaxInt
 
-// Slice returns the elements start <= i < end along one axis. Negative bounds count from the end. Along a symbolic
+// Slice returns the elements start <= i < end along one dim. Negative bounds count from the end. Along a symbolic
 // dim the length must follow from the bounds alone: both of one sign, or a negative start and End; the dim must be
 // long enough at run time.
-func Slice(x *Value, axis, start, end int) *Value {
+func Slice(x *Value, dim, start, end int) *Value {
 	c := begin("Slice", x)
-	axis = c.axis(axis, x)
-	n, known := x.shape[axis].Int()
-	if known {
-		if start < 0 {
-			start += n
+	dim = c.dim(dim, x)
+	from, to := start, end
+	length, ok := 0, false
+	if n, known := x.shape[dim].Int(); known {
+		if from < 0 {
+			from += n
 		}
-		if end < 0 {
-			end += n
+		if to < 0 {
+			to += n
 		}
-		end = min(end, n)
+		to = min(to, n)
+		length, ok = to-from, from >= 0
+	} else if to == End {
+		length, ok = -from, from < 0
+	} else {
+		length, ok = to-from, (from < 0) == (to < 0)
 	}
-	length := end - start
-	if end == End && start < 0 {
-		length = -start
+	if !ok || length < 1 {
+		c.fail("no definite range %d to %d along dim %d, which is %v", start, end, dim, x.shape[dim])
 	}
-	if length <= 0 || known && start < 0 || !known && end != End && start < 0 != (end < 0) || end == End && start >= 0 {
-		c.fail("no definite range %d to %d along axis %d of size %v", start, end, axis, x.shape[axis])
-	}
-	s := append(Shape(nil), x.shape...)
-	s[axis] = Const(length)
-	return c.done(c.emitAs(s, "Slice", []*Value{x, c.g.ints(start), c.g.ints(end), c.g.ints(axis)}))
+	s := slices.Clone(x.shape)
+	s[dim] = Const(length)
+	return c.done(c.emitAs(s, "Slice", []*Value{x, c.g.ints(from), c.g.ints(to), c.g.ints(dim)}))
 }
 
 // dx = d with zeros before and after.
 func sliceGrad(c *call, d []*Value) []*Value {
 	x, in := c.in[0], c.out[0].from.in
-	start, end, axis := in[1].constInts()[0], in[2].constInts()[0], in[3].constInts()[0]
-	size := sizeAlong(x, axis)
-	before, after := c.g.ints(start), Sub(size, c.g.ints(end))
-	if start < 0 {
-		before = Add(size, before)
-		if after = c.g.ints(-end); end == End {
-			after = c.g.ints(0)
-		}
-	}
+	from, to, dim := in[1].constInts()[0], in[2].constInts()[0], in[3].constInts()[0]
 	p := begin("Pad", d[0])
-	pads := Concat(0, before, after)
-	return []*Value{p.done(p.emitAs(x.shape, "Pad", []*Value{d[0], pads, c.g.scalar(d[0].dtype, 0), c.g.ints(axis)}))}
+	var pads *Value // how many zeros before and after
+	switch n, known := x.shape[dim].Int(); {
+	case known:
+		pads = c.g.ints(from, n-to)
+	case from >= 0:
+		pads = Concat(0, c.g.ints(from), Sub(sizeAlong(x, dim), c.g.ints(to)))
+	case to == End:
+		pads = Concat(0, Add(sizeAlong(x, dim), c.g.ints(from)), c.g.ints(0))
+	default:
+		pads = Concat(0, Add(sizeAlong(x, dim), c.g.ints(from)), c.g.ints(-to))
+	}
+	return []*Value{p.done(p.emitAs(x.shape, "Pad", []*Value{d[0], pads, c.g.scalar(d[0].dtype, 0), c.g.ints(dim)}))}
 }

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 )
@@ -42,15 +41,6 @@ func bit(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// constInts returns the elements of a constant int64 vector.
-func (v *Value) constInts() []int {
-	ints := make([]int, len(v.raw)/8)
-	for i := range ints {
-		ints[i] = int(binary.LittleEndian.Uint64(v.raw[8*i:]))
-	}
-	return ints
 }
 
 // call is one call of an operation, the unit of differentiation: its key in the rules table, its operands, its
@@ -134,12 +124,10 @@ func (c *call) float(in ...*Value) {
 	}
 }
 
-func (c *call) axis(axis int, x *Value) int {
-	a, ok := axisOf(axis, len(x.shape))
+func (c *call) dim(dim int, x *Value) int {
+	a, ok := dimIndex(dim, len(x.shape))
 	if !ok {
-		c.fail("no axis %d in %v", axis, x.shape)
+		c.fail("there is no dim %d in %v", dim, x.shape)
 	}
 	return a
 }
-
-func rankString(n int) string { return fmt.Sprintf("want rank %d", n) }

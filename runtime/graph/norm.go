@@ -1,7 +1,5 @@
 package graph
 
-import "slices"
-
 // RMSNorm returns x / sqrt(mean(x^2) + normEps) * gain over the last dim (arXiv 1910.07467): x [..., D], gain [D].
 // The kernel's second result, r = 1/rms [..., 1], is kept for the gradient.
 func RMSNorm(x, gain *Value, normEps float64) *Value {
@@ -36,6 +34,7 @@ func rmsNormGrad(c *call, d []*Value) []*Value {
 // Softmax returns e^x normalised over the last dim.
 func Softmax(x *Value) *Value {
 	c := begin("Softmax", x)
+	c.dim(-1, x)
 	return c.done(c.emit("Softmax", c.in, attr{"axis", -1}))
 }
 
@@ -59,62 +58,9 @@ func RoPE(x, pos, cos, sin *Value, heads int) *Value {
 	return c.done(c.emit("RotaryEmbedding", c.in, attr{"num_heads", heads}, attr{"interleaved", 0}))
 }
 
-// A rotation's transpose turns back: dx = RoPE(d) with -sin. None for positions and tables.
+// A rotation's transpose turns back: dx = RoPE(d) with -sin. The tables are meant to be constants.
 func ropeGrad(c *call, d []*Value) []*Value {
 	pos, cos, sin := c.in[1], c.in[2], c.in[3]
 	back := c.g.once("negative "+sin.name, func() *Value { return Neg(sin) })
-	return []*Value{RoPE(d[0], pos, cos, back, c.out[0].from.int("num_heads")), nil, nil, nil}
-}
-
-// LogProb returns, for every row of h, the natural log-probability of its target under softmax(h head' / temperature)
-// and the entropy of that distribution in nats: h [C, D], head [V, D] (often the tied embedding), target [C] int64,
-// temperature [1]; results [C] and [C]. It is one operation because its gradient needs no one-hot matrix [C, V].
-//
-// logp = z[target] - logsumexp(z) does not underflow where log(softmax(z)[target]) would. The temperature divides h,
-// which is smaller than z; it gets no gradient.
-func LogProb(h, head, target, temperature *Value) (logp, entropy *Value) {
-	c := begin("LogProb", h, head, target, temperature)
-	if len(h.shape) != 2 || len(head.shape) != 2 || h.shape[1] != head.shape[1] ||
-		target.dtype != I64 || !target.shape.Equal(h.shape[:1]) || !temperature.shape.Equal(Shape{one}) {
-		c.fail("want h [C, D], head [V, D], int64 target [C], temperature [1]")
-	}
-	c.float(h, head, temperature)
-	rowShape := c.g.ints(-1)
-	hot := c.emit("Div", []*Value{h, temperature})
-	z := c.emit("Gemm", []*Value{hot, head}, attr{"transA", 0}, attr{"transB", 1}) // [C, V]
-	lse := c.reduce("ReduceLogSumExp", z, true, -1)                                // [C, 1]
-	column := c.emitAs(append(slices.Clone(target.shape), one), "Reshape", []*Value{target, c.g.ints(-1, 1)})
-	chosen := c.emit("GatherElements", []*Value{z, column}, attr{"axis", 1})
-	logp = c.emitAs(target.shape, "Reshape", []*Value{c.emit("Sub", []*Value{chosen, lse}), rowShape})
-	logs := c.emit("Sub", []*Value{z, lse})
-	p := c.emit("Exp", []*Value{logs})
-	entropy = c.emit("Neg", []*Value{c.reduce("ReduceSum", c.emit("Mul", []*Value{p, logs}), false, -1)})
-	c.saved = []*Value{hot, logs, p}
-	c.done(logp, entropy)
-	return logp, entropy
-}
-
-// With w and e the gradients of logp and entropy H, dz = w*(onehot - p) - e*p*(log p + H). The dense part goes
-// through products; the one-hot part moves rows of width D: row target of head into dh, row of h into dhead.
-func logProbGrad(c *call, d []*Value) []*Value {
-	head, target, temperature := c.in[1], c.in[2], c.in[3]
-	hot, logs, p := c.saved[0], c.saved[1], c.saved[2]
-	var dense, dhot, dhead *Value
-	if d[1] != nil {
-		entropy := Reshape(c.out[1], -1, 1)
-		dense = Neg(Mul(Mul(p, Add(logs, entropy)), Reshape(d[1], -1, 1)))
-	}
-	if d[0] != nil {
-		w := Reshape(d[0], -1, 1)
-		toward := Mul(p, Neg(w))
-		if dense != nil {
-			toward = Add(toward, dense)
-		}
-		dhot = Add(MatMul(toward, head, false, false, 1), Mul(Gather(head, target), w))
-		dhead = addRows(MatMul(toward, hot, true, false, 1), target, Mul(hot, w))
-	} else {
-		dhot = MatMul(dense, head, false, false, 1)
-		dhead = MatMul(dense, hot, true, false, 1)
-	}
-	return []*Value{Div(dhot, temperature), dhead, nil, nil}
+	return []*Value{RoPE(d[0], pos, cos, back, c.out[0].from.int("num_heads")), nil, undefined, undefined}
 }

@@ -140,9 +140,6 @@ func (r row) test(t *testing.T) {
 	r.fill(m)
 	results := func() (y []float64) {
 		out := m.run()
-		for i := range out {
-			_ = i
-		}
 		for i := range len(out) {
 			y = append(y, out[fmt.Sprint("y", i)]...)
 		}

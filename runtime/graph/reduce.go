@@ -2,36 +2,36 @@ package graph
 
 import "slices"
 
-// Reductions drop the axes that they reduce, unless they say otherwise.
+// Reductions drop the dims over which they run, unless they say otherwise.
 
-// Sum adds over the given axes and drops them; negative axes count from the end.
-func Sum(x *Value, axes ...int) *Value {
+// Sum adds over the given dims and drops them; negative ones count from the end.
+func Sum(x *Value, dims ...int) *Value {
 	c := begin("Sum", x)
-	if len(axes) == 0 {
-		c.fail("want at least one axis; SumAll adds everything")
+	if len(dims) == 0 {
+		c.fail("want at least one dim; SumAll adds everything")
 	}
-	return c.done(c.reduce("ReduceSum", x, false, axes...))
+	return c.done(c.reduce("ReduceSum", x, false, dims...))
 }
 
-// dx = d, repeated along the axes that were added over.
+// dx = d, repeated along the dims that were added over.
 func sumGrad(c *call, d []*Value) []*Value {
-	x, axes := c.in[0], c.out[0].from.in[1].constInts()
-	return []*Value{expand(unsqueeze(d[0], axes...), x)}
+	x, dims := c.in[0], c.out[0].from.in[1].constInts()
+	return []*Value{expand(unsqueeze(d[0], dims...), x)}
 }
 
-// Mean averages over the given axes and drops them. Their sizes must be known: with a symbolic size the mean would
+// Mean averages over the given dims and drops them. Their sizes must be known: with a symbolic size the mean would
 // depend on how rows are split over runs; there, divide a sum by a count that is a graph input.
-func Mean(x *Value, axes ...int) *Value {
+func Mean(x *Value, dims ...int) *Value {
 	c := begin("Mean", x)
 	n := one
-	for _, a := range axes {
-		n = n.Times(x.shape[c.axis(a, x)])
+	for _, a := range dims {
+		n = n.Times(x.shape[c.dim(a, x)])
 	}
 	size, ok := n.Int()
 	if !ok || size == 0 {
 		c.fail("the number of elements, %v, is not known: divide Sum by a count that is a graph input", n)
 	}
-	return Scale(Sum(x, axes...), 1/float64(size))
+	return Scale(Sum(x, dims...), 1/float64(size))
 }
 
 // SumAll adds all elements; the result is [1].
@@ -71,32 +71,32 @@ func (c *call) flatReduce(op string, x *Value) *Value {
 	return c.reduce(op, x, true, 0)
 }
 
-// reduce emits a reduction of x over the given axes.
-func (c *call) reduce(op string, x *Value, keep bool, axes ...int) *Value {
-	at := make([]int, len(axes))
-	for i, a := range axes {
-		at[i] = c.axis(a, x)
+// reduce emits a reduction of x over the given dims.
+func (c *call) reduce(op string, x *Value, keep bool, dims ...int) *Value {
+	at := make([]int, len(dims))
+	for i, a := range dims {
+		at[i] = c.dim(a, x)
 	}
 	slices.Sort(at)
-	if len(slices.Compact(at)) < len(axes) {
-		c.fail("axes %v name one axis twice", axes)
+	if len(slices.Compact(at)) < len(dims) {
+		c.fail("dims %v name one twice", dims)
 	}
 	return c.emit(op, []*Value{x, c.g.ints(at...)}, attr{"keepdims", bit(keep)})
 }
 
-// ReduceMax returns the maximum over the given axes, which it drops. No gradient.
-func ReduceMax(x *Value, axes ...int) *Value {
+// ReduceMax returns the maximum over the given dims, which it drops. No gradient.
+func ReduceMax(x *Value, dims ...int) *Value {
 	c := begin("ReduceMax", x)
-	if len(axes) == 0 {
-		c.fail("want at least one axis")
+	if len(dims) == 0 {
+		c.fail("want at least one dim")
 	}
-	return c.done(c.reduce("ReduceMax", x, false, axes...))
+	return c.done(c.reduce("ReduceMax", x, false, dims...))
 }
 
-// ArgMax returns the int64 index of the first maximum along an axis, which it drops. No gradient.
-func ArgMax(x *Value, axis int) *Value {
+// ArgMax returns the int64 index of the first maximum along one dim, which it drops. No gradient.
+func ArgMax(x *Value, dim int) *Value {
 	c := begin("ArgMax", x)
-	return c.done(c.emit("ArgMax", c.in, attr{"axis", c.axis(axis, x)}, attr{"keepdims", 0}))
+	return c.done(c.emit("ArgMax", c.in, attr{"axis", c.dim(dim, x)}, attr{"keepdims", 0}))
 }
 
 // ReduceLogSumExp returns log sum exp(x) over the last dim, without overflow, and keeps the dim as 1, so that the
@@ -107,10 +107,10 @@ func ReduceLogSumExp(x *Value) *Value {
 	return c.done(c.reduce("ReduceLogSumExp", x, true, -1))
 }
 
-// CumSum returns the running sum along an axis, the element itself included. No gradient.
-func CumSum(x *Value, axis int) *Value {
+// CumSum returns the running sum along one dim, the element itself included. No gradient.
+func CumSum(x *Value, dim int) *Value {
 	c := begin("CumSum", x)
-	at := c.g.Ints(nil, int64(c.axis(axis, x)))
+	at := c.g.Ints(nil, int64(c.dim(dim, x)))
 	return c.done(c.emit("CumSum", []*Value{x, at}))
 }
 

@@ -95,10 +95,10 @@ func broadcast(a, b Shape) (Shape, bool) {
 	return out, true
 }
 
-// axisOf turns a negative axis into the index of the dim it means.
-func axisOf(axis, rank int) (int, bool) {
-	if axis < 0 {
-		axis += rank
+// dimIndex counts a negative index from the end.
+func dimIndex(dim, rank int) (int, bool) {
+	if dim < 0 {
+		dim += rank
 	}
-	return axis, 0 <= axis && axis < rank
+	return dim, 0 <= dim && dim < rank
 }

@@ -12,9 +12,11 @@ import (
 	"mixr/schema"
 )
 
-// outside are the values that do not decide a result. Data and weights count by content, which Parts has; a checkpoint
-// does not change what a run computes (a resumed run equals an uninterrupted one).
-var outside = []string{"name", "notes", "schema", "policy.from", "data.sources.*.card", "checkpoint"}
+// idle are the values that do not decide a result: names, and checkpoints (a resumed run equals an uninterrupted one).
+var idle = []string{"name", "notes", "schema", "checkpoint"}
+
+// byContent are paths, which count by the content that they lead to; Parts has its hashes.
+var byContent = []string{"policy.from", "data.sources.*.card"}
 
 // Parts are the hashes that are computed outside: plan reads no files.
 type Parts struct {
@@ -64,8 +66,8 @@ func (f Fingerprint) parts() []part {
 	return []part{{"spec", f.Spec}, {"data", f.Data}, {"weights", f.Weights}, {"engine", f.Engine}, {"schema", f.Schema}}
 }
 
-// identity is the canonical text of the values that decide a result.
-func identity(e *spec.Experiment) []byte { return spec.Changed(e, outside...) }
+// identity is the canonical text of the values that decide a result, less those that count by content.
+func identity(e *spec.Experiment) []byte { return spec.Changed(e, slices.Concat(idle, byContent)...) }
 
 func sum(b []byte) string {
 	h := sha256.Sum256(b)

@@ -106,7 +106,7 @@ func (p *Past) again() Reason {
 	return Reason{Kind: Resume, Text: fmt.Sprintf("incomplete: resumes at step %d of %d", p.Step, p.Steps), Run: p.Run}
 }
 
-// decidesNothing reports whether a change is of a value outside the fingerprint.
+// decidesNothing reports whether a change is of a value that is not part of the fingerprint's spec.
 func decidesNothing(c spec.Change) bool {
-	return slices.ContainsFunc(outside, func(pattern string) bool { return spec.Under(pattern, c.Path) })
+	return slices.ContainsFunc(slices.Concat(idle, byContent), func(pattern string) bool { return spec.Under(pattern, c.Path) })
 }

@@ -6,8 +6,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"mixr/runtime/spec"
 )
@@ -51,7 +49,8 @@ func Expand(f *spec.File) []Trial {
 			if f.Seeds != nil {
 				t.Name += fmt.Sprintf("/seed-%d", t.Seed)
 			}
-			identity := string(identity(t.Experiment))
+			// The content behind paths is not known here, so trials that differ in a path are not equal.
+			identity := string(spec.Changed(t.Experiment, idle...))
 			if at, seen := byIdentity[identity]; seen {
 				trials[at].Also = append(trials[at].Also, t.Name)
 				continue
@@ -71,25 +70,4 @@ func labels(f *spec.File, rung spec.Rung, r *spec.Resolved) map[string]string {
 		out["experiment"] = f.Name
 	}
 	return out
-}
-
-// Find returns the trials whose name is, or ends in, one of the names: "+mcq/seed-2" or "seed-2". The error lists what there is.
-func Find(trials []Trial, names []string) ([]Trial, error) {
-	var out []Trial
-	for _, name := range names {
-		before := len(out)
-		for _, t := range trials {
-			if strings.HasSuffix("/"+t.Name, "/"+name) && !slices.ContainsFunc(out, func(o Trial) bool { return o.Name == t.Name }) {
-				out = append(out, t)
-			}
-		}
-		if len(out) == before {
-			var all []string
-			for _, t := range trials {
-				all = append(all, t.Name)
-			}
-			return nil, fmt.Errorf("no trial %s: there are %s", name, strings.Join(all, ", "))
-		}
-	}
-	return out, nil
 }

@@ -35,11 +35,14 @@ var (
 	worse  = lipgloss.NewStyle().Foreground(lipgloss.Red)
 )
 
-// grid is a table of cells without outer borders. Right names the columns that are aligned right by letters, a the first,
-// so "cd" is the third and the fourth. A table wider than the style
-// allows is squeezed to it, its cells wrapped.
-func (s Style) grid(headers []string, right string, rows [][]string) string {
-	t := table.New().Headers(headers...).Rows(rows...).
+// grid is a table of cells without outer borders. A header that starts with ">" makes its column align right. A table
+// wider than the style allows is squeezed to it, its cells wrapped.
+func (s Style) grid(headers []string, rows [][]string) string {
+	names := make([]string, len(headers))
+	for i, h := range headers {
+		names[i] = strings.TrimPrefix(h, ">")
+	}
+	t := table.New().Headers(names...).Rows(rows...).
 		Border(lipgloss.NormalBorder()).
 		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).BorderColumn(false).
 		StyleFunc(func(row, col int) lipgloss.Style {
@@ -47,7 +50,7 @@ func (s Style) grid(headers []string, right string, rows [][]string) string {
 			if col < len(headers)-1 {
 				look = look.PaddingRight(2)
 			}
-			if strings.ContainsRune(right, rune('a'+col)) {
+			if strings.HasPrefix(headers[col], ">") {
 				look = look.Align(lipgloss.Right)
 			}
 			if s.Color && row == table.HeaderRow {

@@ -30,7 +30,7 @@ func (c *Comparison) Text(w io.Writer, s Style) error {
 	} {
 		if len(part.rows) > 0 {
 			p.title("%s", part.title)
-			p.line("%s", s.grid([]string{"part", "A", "B"}, "", differsRows(part.rows)))
+			p.line("%s", s.grid([]string{"part", "A", "B"}, differsRows(part.rows)))
 		}
 	}
 	if len(c.Eval) > 0 {
@@ -81,7 +81,7 @@ func (c *Comparison) specText(p *page) {
 			[]string{printable(ch.Path), "A", ch.A.value(), p.paint(faint, ch.A.Where)},
 			[]string{"", "B", ch.B.value(), p.paint(faint, ch.B.Where)})
 	}
-	p.line("%s", p.grid([]string{"value", "", "", "written at"}, "", rows))
+	p.line("%s", p.grid([]string{"value", "", "", "written at"}, rows))
 }
 
 func (d Side) value() string {

@@ -18,13 +18,13 @@ func (g *Gain) Text(w io.Writer, s Style) error {
 // deltaTable prints comparisons, one a line. The columns up, down (answers that became right and wrong) and p
 // (McNemar) stand only where answers are right or wrong.
 func (s Style) deltaTable(a, b string, deltas []Delta) string {
-	headers := []string{"task", "source", "n", a, b, "delta", "95 % interval"}
+	headers := []string{"task", "source", ">n", ">" + a, ">" + b, ">delta", ">95 % interval"}
 	flips := false
 	for _, d := range deltas {
 		flips = flips || d.Flips != nil
 	}
 	if flips {
-		headers = append(headers, "up", "down", "p")
+		headers = append(headers, ">up", ">down", ">p")
 	}
 	var rows [][]string
 	for _, d := range deltas {
@@ -37,7 +37,7 @@ func (s Style) deltaTable(a, b string, deltas []Delta) string {
 		}
 		rows = append(rows, row)
 	}
-	return s.grid(headers, "cdefghij", rows)
+	return s.grid(headers, rows)
 }
 
 // label is a task or source, or "all" for the rows over several.

@@ -26,7 +26,7 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 		})
 	}
 	if len(rows) > 0 {
-		p.line("%s", s.grid([]string{"run", "status", "stage", "seed", "steps", "before", "after", "started"}, "defg", rows))
+		p.line("%s", s.grid([]string{"run", "status", "stage", ">seed", ">steps", ">before", ">after", "started"}, rows))
 	}
 	for _, l := range runs {
 		if l.Broken != "" {
@@ -92,7 +92,7 @@ func (r *Run) curveTable(s Style) string {
 			c.Name, sparkline(c.Values, min(60, s.width()-numbers)), optional(end(c.Values, false)), optional(end(c.Values, true)), number(low), number(high),
 		})
 	}
-	return s.grid([]string{"", "", "first", "last", "min", "max"}, "cdef", rows)
+	return s.grid([]string{"", "", ">first", ">last", ">min", ">max"}, rows)
 }
 
 // end is the first or the last value that is there.

@@ -96,6 +96,9 @@ func optionsWithText(answer string, choices []string) []int {
 	return named
 }
 
+// copula may stand between "answer" or "option" and the letter.
+const copula = `(?i:(?: (?:is|are|was|would be|should be|must be))? ?[:=]? ?(?:(?:option|choice) )?)`
+
 var (
 	// loneLetter is an answer that is nothing but a letter, in either case.
 	loneLetter = regexp.MustCompile(`^[(\[]?([A-Za-z])[)\]]?[.:,;]?$`)
@@ -110,8 +113,13 @@ var (
 		regexp.MustCompile(`^([A-Za-z])[)\]]`),
 		regexp.MustCompile(`^([A-Z])(?: ?[.:,;/&]|$| - | (?:is|because|since|as|and|or)\b)`),
 		regexp.MustCompile(`(?:^|\W)[(\[]([A-Z])[)\]]`),
-		regexp.MustCompile(`(?i:\b(?:answer|option|choice)s?(?: (?:is|are|was|would be|should be|must be))? ?[:=]? ?(?:(?:option|choice) )?)[(\[]?([A-Z])\b`),
-		regexp.MustCompile(`(?i:\b(?:answer|option|choice)(?: (?:is|would be|should be|must be))? ?[:=]? ?(?:(?:option|choice) )?)([a-z])(?:[.,;:)]|$)`),
+		regexp.MustCompile(`(?i:\b(?:option|choice)s?\b)` + copula + `[(\[]?([A-Z])\b`),
+	}
+
+	// announced is what outranks all of these: "the answer is B" decides, whatever other options were discussed.
+	announced = []*regexp.Regexp{
+		regexp.MustCompile(`(?i:\banswers?\b)` + copula + `[(\[]?([A-Z])\b`),
+		regexp.MustCompile(`(?i:\b(?:answer|option|choice)\b)` + copula + `([a-z])(?:[.,;:)]|$)`),
 	}
 
 	// pronoun follows the I of "the answer I think".
@@ -124,11 +132,28 @@ var (
 	labelled = regexp.MustCompile(`^[(\[]?([A-Z])[)\]]?(?: ?[.:]| -)? ?(.+)$`)
 )
 
-// namedLetters returns every letter that running text names as an answer, as indices that may lie outside the options.
+// namedLetters returns every letter that running text names as the answer, as indices that may lie outside the options.
 func namedLetters(answer string, choices []string) []int {
 	s := plain(undress.Replace(strings.TrimSpace(answer)))
+	if named := lettersIn(s, announced); len(named) > 0 {
+		return named
+	}
+	named := lettersIn(s, namedForms)
+	// The text behind a label may confirm the letter where the form alone would not do ("B 12 cm"), or contradict it.
+	if m := labelled.FindStringSubmatch(s); m != nil {
+		letter := int(m[1][0]) - 'A'
+		texts := optionsWithText(m[2], choices)
+		if len(texts) == 1 && (texts[0] == letter || len(named) > 0) {
+			named = append(named, letter, texts[0])
+		}
+	}
+	return named
+}
+
+// lettersIn returns the letters that the forms find, and those that a list joins to them.
+func lettersIn(s string, forms []*regexp.Regexp) []int {
 	var named []int
-	for _, form := range namedForms {
+	for _, form := range forms {
 		for _, m := range form.FindAllStringSubmatchIndex(s, -1) {
 			if s[m[2]:m[3]] == "I" && pronoun.MatchString(s[m[3]:]) {
 				continue
@@ -142,14 +167,6 @@ func namedLetters(answer string, choices []string) []int {
 				named = append(named, int(rest[j[2]])-'A')
 				rest = rest[j[3]:]
 			}
-		}
-	}
-	// The text behind a label may confirm the letter where the form alone would not do ("B 12 cm"), or contradict it.
-	if m := labelled.FindStringSubmatch(s); m != nil {
-		letter := int(m[1][0]) - 'A'
-		texts := optionsWithText(m[2], choices)
-		if len(texts) == 1 && (texts[0] == letter || len(named) > 0) {
-			named = append(named, letter, texts[0])
 		}
 	}
 	return named

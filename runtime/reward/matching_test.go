@@ -40,6 +40,7 @@ func TestChoice(t *testing.T) {
 		{"The answer is B", shape, 1}, {"The answer is B.", shape, 1}, {"the correct answer is (B) nonlinear", shape, 1}, {"Answer: B", shape, 1},
 		{`The answer is \boxed{B}.`, shape, 1}, {"option B is right", shape, 1}, {"I think option B, since it curves", shape, 1}, {"B is correct", shape, 1},
 		{"B\nIt curves.", shape, 1}, {"the answer is b.", shape, 1}, {"A is correct", shape, 0}, {"It is (B).", shape, 1},
+		{"(A) and (C) are false. The correct answer is (B).", shape, 1}, {"as the answer choices.", shape, -1},
 		{"nonlinear", shape, 1}, {"Nonlinear.", shape, 1}, {"the answer is nonlinear", shape, 1}, {"**nonlinear**", shape, 1},
 		// Two different letters, or a letter outside the options.
 		{"A or B", shape, -1}, {"A and B", shape, -1}, {"A, B", shape, -1}, {"A/B", shape, -1}, {"(A) (B)", shape, -1}, {"A; B", shape, -1}, {"A\nB", shape, -1},

@@ -58,7 +58,8 @@ func (c *checker) value(n *node, s *shape, f *field, path string) {
 			c.structure(item, element.sub, at)
 		case element.sub != nil || item.isStruct():
 			c.report(item.pos(), at, "", "got %s, want %s", brief(item), want(element.value))
-			n.broken = true
+			item.broken = true
+			n.broken = n.broken || element.sub == nil
 		default:
 			c.value(item, s, element, at)
 			n.broken = n.broken || item.broken
@@ -92,6 +93,9 @@ func refused(n *node, constraint cue.Value) (msg, hint string) {
 func brief(n *node) string {
 	if n.isStruct() {
 		return "a block"
+	}
+	if n.value.Kind() == cue.BytesKind {
+		return "bytes"
 	}
 	if runes := []rune(n.json); len(runes) > 60 {
 		return string(runes[:57]) + "..."
@@ -163,6 +167,9 @@ func (c *checker) fillItems(n *node, s *shape, f *field, path string) *node {
 	out := *n
 	out.items = nil
 	for i, item := range n.items {
+		if item.broken {
+			continue
+		}
 		out.items = append(out.items, c.fill(item, element.sub, fmt.Sprintf("%s[%d]", path, i), n.pos()))
 	}
 	return &out

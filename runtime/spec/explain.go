@@ -41,6 +41,7 @@ func (r *Resolved) Explain(path string) ([]Leaf, error) {
 //	grpo.kl = 0.1
 //	    set at        command line
 //	    overrides     0.04 at ladder.cue:12:3 (base)
+//	    default       0.04
 //	    constrained   schema/grpo.cue:29:2: a finite number of at least 0
 //	    Weight of the KL penalty (estimator k3) ...
 func (l Leaf) String() string {
@@ -58,6 +59,9 @@ func (l Leaf) String() string {
 		default:
 			fmt.Fprintf(&b, "    overrides     %s at %s\n", w.Value, w.place())
 		}
+	}
+	if l.Default != "" && len(l.Writers) > 0 {
+		fmt.Fprintf(&b, "    default       %s\n", l.Default)
 	}
 	fmt.Fprintf(&b, "    constrained   %s: %s\n", l.Rule, l.Want)
 	if l.Doc != "" {

@@ -21,6 +21,7 @@ type Leaf struct {
 	Path    string   `json:"path"`              // such as grpo.kl
 	Value   string   `json:"value"`             // canonical JSON
 	Writers []Writer `json:"writers,omitempty"` // the winner first, then those it overrode; empty: the schema's default
+	Default string   `json:"default,omitempty"` // the schema's default as it is written there, JSON; empty: none
 	Rule    Pos      `json:"rule"`              // the schema's field, which holds constraint and default
 	Want    string   `json:"-"`                 // the constraint in words
 	Doc     string   `json:"-"`                 // the schema's comment
@@ -63,9 +64,7 @@ func (l *loader) resolve(n *node) *Resolved {
 		l.out = append(l.out, raw(err, l.entry.pos)...)
 		return nil
 	}
-	r := &Resolved{Experiment: e}
-	r.Leaves = leaves(nil, full, root, "", values(e))
-	return r
+	return &Resolved{e, leaves(nil, full, root, "", values(e))}
 }
 
 func (n *node) anyBroken() bool {
@@ -92,7 +91,9 @@ func leaves(out []Leaf, n *node, s *shape, path string, canonical map[string]str
 		if !ok {
 			value = child.json // an empty value that the Go struct leaves out
 		}
-		out = append(out, Leaf{Path: at, Value: value, Writers: child.writers, Rule: position(f.value.Pos()), Want: want(f.value), Doc: f.doc()})
+		leaf := f.describe(at)
+		leaf.Value, leaf.Writers = value, child.writers
+		out = append(out, leaf)
 	}
 	return out
 }

@@ -14,8 +14,9 @@ import (
 
 // schemas is the embedded schema package, built in one CUE context.
 type schemas struct {
-	ctx   *cue.Context
-	value cue.Value
+	ctx         *cue.Context
+	value       cue.Value
+	definitions map[string]*shape // read so far
 }
 
 func newSchemas(ctx *cue.Context) (*schemas, error) {
@@ -37,14 +38,18 @@ func newSchemas(ctx *cue.Context) (*schemas, error) {
 		return nil, err
 	}
 	v := ctx.BuildInstance(inst)
-	return &schemas{ctx, v}, v.Err()
+	return &schemas{ctx, v, map[string]*shape{}}, v.Err()
 }
 
 // definition returns the shape of a definition such as #Experiment.
 func (s *schemas) definition(name string) *shape {
-	sh := &shape{schemas: s, value: s.value.LookupPath(cue.MakePath(cue.Def(name)))}
-	sh.root = sh
-	return sh
+	d := s.definitions[name]
+	if d == nil {
+		d = &shape{schemas: s, value: s.value.LookupPath(cue.MakePath(cue.Def(name)))}
+		d.root = d
+		s.definitions[name] = d
+	}
+	return d
 }
 
 // shape is what the schema says of one struct: its fields, and the shape of elements where the keys are the user's.
@@ -66,6 +71,7 @@ type field struct {
 	optional bool   // may be absent from the resolved experiment
 	partial  bool   // holds part of another definition, as a study's base does: keys are checked, nothing is filled in
 	sub      *shape // of the struct behind it, nil if it is a value
+	leaf     *Leaf  // what the schema says of the value, once asked for
 }
 
 func (s *shape) load() {
@@ -165,18 +171,40 @@ func (f *field) doc() string {
 	return strings.Join(lines, " ")
 }
 
+// describe returns a leaf without its value.
+func (f *field) describe(path string) Leaf {
+	if f.leaf == nil {
+		f.leaf = &Leaf{Default: f.fallback, Rule: position(f.value.Pos()), Want: want(f.value), Doc: f.doc()}
+	}
+	l := *f.leaf
+	l.Path = path
+	return l
+}
+
 // want says in words what values the constraint v allows: the text of @want, the words of an enumeration, or CUE's own.
 func want(v cue.Value) string {
-	if a := v.Attribute("want"); a.Err() == nil {
-		return strings.Trim(a.Contents(), `"`)
+	for _, v := range []cue.Value{v, cue.Dereference(v)} {
+		if a := v.Attribute("want"); a.Err() == nil {
+			return strings.Trim(a.Contents(), `"`)
+		}
 	}
 	if words := enumeration(v); len(words) > 1 {
 		return "one of " + strings.Join(words, ", ")
 	} else if len(words) == 1 {
 		return words[0]
 	}
-	if v.IncompleteKind() == cue.ListKind {
+	switch v.IncompleteKind() {
+	case cue.ListKind:
+		for _, a := range alternatives(v) {
+			if e := a.LookupPath(cue.MakePath(cue.AnyIndex)); e.Exists() {
+				return "a list, each item " + want(e)
+			}
+		}
 		return "a list"
+	case cue.StructKind:
+		return "a block {...}"
+	case cue.StringKind:
+		return "a string"
 	}
 	if text, err := format.Node(v.Syntax(cue.Raw())); err == nil && !strings.Contains(string(text), "\n") {
 		return withoutDefault(string(text))

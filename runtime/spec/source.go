@@ -119,9 +119,12 @@ func (s *schemas) stubs() string {
 	it, err := s.value.Fields(cue.Definitions(true))
 	for err == nil && it.Next() {
 		name := it.Selector().String()
-		if slices.Contains(kinds, name) {
+		switch {
+		case slices.Contains(kinds, name):
 			fmt.Fprintf(&b, "%s: {%s: %q, ...}\n", name, marker, name)
-		} else {
+		case it.Value().IncompleteKind() == cue.StructKind:
+			fmt.Fprintf(&b, "%s: {...}\n", name) // `_` would be closed around the fields it meets
+		default:
 			fmt.Fprintf(&b, "%s: _\n", name)
 		}
 	}
@@ -132,16 +135,16 @@ func (s *schemas) stubs() string {
 func raw(err error, file Pos) Diagnostics {
 	var out Diagnostics
 	for _, e := range errors.Errors(err) {
-		format, args := e.Msg()
-		d := Diagnostic{Pos: file, Path: strings.Join(e.Path(), "."), Msg: fmt.Sprintf(format, args...)}
+		path := e.Path()
+		if len(path) > 1 {
+			path = path[1:] // below the entry, as paths are everywhere
+		}
+		d := Diagnostic{Pos: file, Path: strings.Join(path, "."), Msg: message(e)}
 		for _, p := range append([]Pos{position(e.Position())}, positions(e)...) {
 			if !p.IsZero() {
 				d.Pos = p
 				break
 			}
-		}
-		if cause := errors.Unwrap(e); cause != nil && !strings.Contains(d.Msg, cause.Error()) {
-			d.Msg = strings.TrimPrefix(d.Msg+": "+cause.Error(), ": ")
 		}
 		if short, _, ok := strings.Cut(d.Msg, ": cannot find module"); ok {
 			d.Msg = short
@@ -150,6 +153,17 @@ func raw(err error, file Pos) Diagnostics {
 		out = append(out, d)
 	}
 	return out.sorted(file.File)
+}
+
+// message is the text of e and of what caused it, without places.
+func message(e errors.Error) string {
+	format, args := e.Msg()
+	text := fmt.Sprintf(format, args...)
+	var cause errors.Error
+	if errors.As(errors.Unwrap(e), &cause) {
+		return text + ": " + message(cause)
+	}
+	return text
 }
 
 func positions(e errors.Error) (out []Pos) {

@@ -1,10 +1,10 @@
 package spec
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // baseRung is the name of a study's first rung, the base itself.
@@ -24,8 +24,7 @@ func (l *loader) load(f *File, overrides []string) {
 	l.out = append(l.out, mistakes...)
 	l.structure(written, l.shape, "")
 	if f.Study {
-		written = l.overrides(overrides, written)
-		l.study(f, l.fill(written, l.shape, "", l.entry.pos))
+		l.study(f, l.overrides(overrides, written))
 		return
 	}
 	l.overrides(overrides, nil)
@@ -53,58 +52,72 @@ func (l *loader) overrides(texts []string, study *node) *node {
 		case path == "name" && study != nil:
 			l.report(n.pos(), path, "", "the name of a trial is the study's")
 		default:
+			before := len(l.out)
 			l.structure(n, l.schemas.definition("#Experiment"), "")
-			l.over = append(l.over, n)
+			if len(l.out) == before {
+				l.over = append(l.over, n)
+			}
 		}
 	}
 	return study
 }
 
 // study resolves the base and every rung of a ladder on top of the one before.
-func (l *loader) study(f *File, n *node) {
+func (l *loader) study(f *File, written *node) {
+	n := l.fill(written, l.shape, "", l.entry.pos)
 	name := n.fields["name"]
-	base := n.fields["base"]
-	if base == nil || name == nil {
-		return // reported as missing or wrong
+	if name == nil || name.broken {
+		name = &node{json: `"unnamed"`} // reported; the rest is judged all the same
 	}
 	f.Name = text(name)
 	if notes := n.fields["notes"]; notes != nil {
 		f.Notes = text(notes)
 	}
-	l.seeds(f, n.fields["seeds"], base)
-	named := &node{fields: map[string]*node{"name": name}, keys: []string{"name"}, writers: name.writers}
+	base := n.fields["base"]
+	if base == nil || base.broken {
+		return // reported
+	}
+	l.seeds(f, written.fields["seeds"], base)
 	base.label(baseRung)
-	layers := overlay(base, named)
-	l.rung(f, baseRung, layers, name.pos())
+	layers := overlay(base, &node{fields: map[string]*node{"name": name}, keys: []string{"name"}})
+	l.rung(f, baseRung, layers, "", base.pos())
 	if n.fields["ladder"] == nil {
 		return
 	}
-	for _, rung := range n.fields["ladder"].items {
+	for i, rung := range n.fields["ladder"].items {
 		name, patch := rung.fields["name"], rung.fields["patch"]
-		if name == nil || patch == nil {
+		if name == nil || patch == nil || name.broken || patch.broken {
 			continue // reported
 		}
 		patch.label("rung " + text(name))
 		layers = overlay(layers, patch)
-		l.rung(f, text(name), layers, name.pos())
+		l.rung(f, text(name), layers, fmt.Sprintf("ladder[%d]", i), name.pos())
 	}
 }
 
 // rung resolves one rung and refuses it if it is no new experiment: it would be computed and shown for nothing.
-func (l *loader) rung(f *File, name string, n *node, at Pos) {
+func (l *loader) rung(f *File, name string, n *node, path string, at Pos) {
 	r := l.resolve(n)
-	for i, other := range f.Rungs {
-		same := r != nil && other.Resolved != nil && len(Diff(r.Experiment, other.Experiment)) == 0
-		switch {
-		case other.Name == name:
-			l.report(at, "ladder", "", "rung %q has the name of rung %d", name, i)
-		case same && i == len(f.Rungs)-1:
-			l.report(at, "ladder", "", "rung %q changes nothing: it equals the rung before, %q", name, other.Name)
-		case same:
-			l.report(at, "ladder", "", "rung %q repeats rung %q", name, other.Name)
+	for i, other := range slices.Backward(f.Rungs) {
+		if other.Name == name {
+			l.report(at, path+".name", "", "%q is taken: rungs are told apart by their names", name)
 		}
+		if r == nil || other.Resolved == nil || !r.equal(other.Resolved) {
+			continue
+		}
+		if i == len(f.Rungs)-1 {
+			l.report(at, path, "", "rung %q changes nothing: it equals the rung before, %q", name, other.Name)
+		} else {
+			l.report(at, path, "", "rung %q repeats rung %q", name, other.Name)
+		}
+		break
 	}
 	f.Rungs = append(f.Rungs, Rung{name, r})
+}
+
+// equal reports whether all values are the same; both are of one schema, so their leaves come in one order.
+func (r *Resolved) equal(other *Resolved) bool {
+	return slices.EqualFunc(r.Leaves, other.Leaves, func(a, b Leaf) bool { return a.Path == b.Path && a.Value == b.Value })
 }
 
 func (l *loader) seeds(f *File, n, base *node) {
@@ -141,9 +154,9 @@ func (n *node) label(by string) {
 
 // text is the value of a node that the schema knows to be a string.
 func text(n *node) string {
-	s, err := n.value.String()
-	if err != nil {
-		return strings.Trim(n.json, `"`)
+	var s string
+	if err := json.Unmarshal([]byte(n.json), &s); err != nil {
+		panic(fmt.Errorf("spec: %s is no string: %w", n.json, err))
 	}
 	return s
 }

@@ -7,16 +7,22 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// nearest returns the candidate with the fewest edits from word, "" if none is near: 1 edit in up to 3 letters, 2 in up
-// to 8 (exchanged letters count as 2), else 3.
-func nearest(word string, candidates []string) string {
-	best, limit := "", 3
+// nearest returns the candidate with the fewest edits from word, "" if none is near (see slack).
+func nearest(word string, candidates []string) string { return within(slack(word), word, candidates) }
+
+// slack is how many edits a misspelling of word may have: 1 in up to 3 letters, 2 in up to 8 (exchanged letters count as 2), else 3.
+func slack(word string) int {
 	switch {
 	case len(word) <= 3:
-		limit = 1
+		return 1
 	case len(word) <= 8:
-		limit = 2
+		return 2
 	}
+	return 3
+}
+
+func within(limit int, word string, candidates []string) string {
+	best := ""
 	for _, c := range candidates {
 		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(c)); d <= limit {
 			best, limit = c, d-1
@@ -49,7 +55,7 @@ func (s *shape) suggestKey(key string) string {
 	if path, ok := where[key]; ok {
 		return didYouMean(path)
 	}
-	if n := nearest(key, names); n != "" {
+	if n := within(slack(key)-1, key, names); n != "" { // there are many names: an accident is near sooner
 		return didYouMean(where[n])
 	}
 	return ""

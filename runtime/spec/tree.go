@@ -142,8 +142,7 @@ func ownError(v cue.Value, at Pos, path string) Diagnostic {
 		return Diagnostic{Pos: at, Path: path, Msg: "is given values that exclude each other at " + strings.Join(places, " and "),
 			Hint: "write it once"}
 	}
-	format, args := errors.Errors(v.Err())[0].Msg()
-	return Diagnostic{Pos: at, Path: path, Msg: fmt.Sprintf(format, args...)}
+	return Diagnostic{Pos: at, Path: path, Msg: message(errors.Errors(v.Err())[0])}
 }
 
 // overlay returns base with top laid over it, path by path; neither is changed. The writers of a value are those of top, then those it overrode.

@@ -20,6 +20,9 @@ const (
 // the manifest lists what replaces them. Summary holds numbers for listings, under RewardBefore, RewardAfter and any
 // other key.
 func (r *Run) Finish(summary map[string]float64) error {
+	if r.lock == nil || r.m.Status == Done {
+		return fmt.Errorf("finish %s: the run is closed or done already", r.dir)
+	}
 	parts := slices.Concat(r.m.Parts, r.pending)
 	var tables []File
 	for _, merge := range []func(*Run, []File) ([]File, error){
@@ -34,6 +37,10 @@ func (r *Run) Finish(summary map[string]float64) error {
 	before := r.m
 	r.m.Parts, r.m.Tables, r.m.Summary = []File{}, tables, summary
 	r.m.Attempts = slices.Clone(r.m.Attempts)
+	last := &r.m.Attempts[len(r.m.Attempts)-1]
+	for _, f := range tables {
+		last.ToStep = max(last.ToStep, f.LastStep)
+	}
 	if err := r.end(Done, "done"); err != nil {
 		r.m = before
 		return fmt.Errorf("finish: %w", err)

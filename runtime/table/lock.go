@@ -47,7 +47,7 @@ func (e *HeldError) Error() string {
 // processes lock two different files of one name.
 func acquire(dir string, self Holder) (*flock.Flock, error) {
 	path := filepath.Join(dir, lockFile)
-	lock := flock.New(path)
+	lock := flock.New(path, flock.SetPermissions(0o644)) // others may look who holds it
 	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
 	defer cancel()
 	held, err := lock.TryLockContext(ctx, lockPatience/10)
@@ -70,7 +70,7 @@ func acquire(dir string, self Holder) (*flock.Flock, error) {
 }
 
 // HeldBy reports whether a process works on the run now, and which. A run whose status is Running and that nobody
-// holds was killed.
+// holds was killed. Where the lock cannot be tried, the lock file is taken at its word.
 func HeldBy(dir string) (Holder, bool) {
 	path := filepath.Join(dir, lockFile)
 	if _, err := os.Stat(path); err != nil {
@@ -78,8 +78,7 @@ func HeldBy(dir string) (Holder, bool) {
 	}
 	lock := flock.New(path)
 	defer lock.Close()
-	free, err := lock.TryRLock()
-	if free || err != nil {
+	if free, err := lock.TryRLock(); free && err == nil {
 		return Holder{}, false
 	}
 	return readHolder(dir), true

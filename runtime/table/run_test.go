@@ -149,6 +149,9 @@ func TestInterruptedEqualsUninterrupted(t *testing.T) {
 		if m.Status != Done || len(m.Parts) != 0 || len(m.Tables) != 4 || len(m.Checkpoints) > 2 {
 			t.Errorf("every %d, die %d: manifest %+v", c.every, c.die, m)
 		}
+		if a := m.Attempts[1]; a.ToStep != 12 || a.End.IsZero() || !m.Attempts[0].End.IsZero() {
+			t.Errorf("every %d, die %d: attempts %+v", c.every, c.die, m.Attempts)
+		}
 		if m.Seed != 1<<63+1 {
 			t.Errorf("seed came back as %d", m.Seed)
 		}
@@ -196,6 +199,9 @@ func TestFinishRepeatable(t *testing.T) {
 	}
 	if err := Write(r, 12, 12, metricsOf(12, 12)); err == nil {
 		t.Error("wrote into a done run")
+	}
+	if err := r.Finish(nil); err == nil {
+		t.Error("finished a done run again: its tables would be gone")
 	}
 }
 

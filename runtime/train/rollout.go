@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"mixr/runtime/grpo"
@@ -17,7 +18,7 @@ type sampling struct {
 	count       int     // G
 	temperature float64 // 0 = greedy
 	maxTokens   int
-	stop        int // end-of-turn token
+	stop        []int // tokens that end a completion; the first is fed to rows that have stopped
 }
 
 // completion is one sampled answer.
@@ -66,10 +67,10 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 	step := prompt
 	for position := 0; ; position++ {
 		next, done := make([]int64, s.count), true
-		tokens, logp := step["token"].Int64(), step["logp"].Float32()
+		tokens, logp := step["next"].Int64(), step["logp"].Float32()
 		for g := range out {
 			c := &out[g]
-			next[g] = int64(s.stop)
+			next[g] = int64(s.stop[0])
 			if c.finish != "" {
 				continue // a finished row decodes on unread, since the batch keeps its shape
 			}
@@ -84,7 +85,7 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 			}
 			c.tokens, c.logp = append(c.tokens, int(token)), append(c.logp, logp[g])
 			switch {
-			case int(token) == s.stop:
+			case slices.Contains(s.stop, int(token)):
 				c.finish = "eos"
 			case len(c.tokens) == s.maxTokens:
 				c.finish = "length"

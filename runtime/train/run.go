@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +70,7 @@ type runner struct {
 	inFlight int
 	data     *data.Set
 	mix      *data.Mix
-	stop     int // end-of-turn token
+	stop     []int // tokens that end a completion
 	steps    int
 	updates  int // optimizer steps of the whole run
 	progress progress
@@ -103,11 +105,14 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 		return out, err
 	}
 	defer r.run.Close()
-	out.Warnings = r.run.Warnings()
+	if err := r.same(m); err != nil {
+		return out, err
+	}
+	out.Warnings = append(r.run.Warnings(), r.elsewhere(m)...)
 	if r.run.Manifest().Status == table.Done {
 		out.Already = true
 		s := r.run.Manifest().Summary
-		out.Before, out.After = s["reward_before"], s["reward_after"]
+		out.Before, out.After = s[table.RewardBefore], s[table.RewardAfter]
 		return out, nil
 	}
 	defer r.close()
@@ -124,6 +129,25 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 		err = errors.Join(err, r.run.Stop(table.Failed, firstLine(err)))
 	}
 	return out, err
+}
+
+// same refuses a folder that holds another trial: its name has only some digits of the fingerprint.
+func (r *runner) same(m table.Manifest) error {
+	if got, want := r.run.Manifest().Fingerprint["combined"], m.Fingerprint["combined"]; got != want {
+		return fmt.Errorf("%s holds a run of another trial (fingerprint %.12s, this one is %.12s): name another results folder", r.run.Dir(), got, want)
+	}
+	return nil
+}
+
+// elsewhere warns of a run that goes on with other versions than it began with.
+func (r *runner) elsewhere(m table.Manifest) (warnings []string) {
+	began := r.run.Manifest().Versions
+	for _, name := range slices.Sorted(maps.Keys(m.Versions)) {
+		if began[name] != m.Versions[name] {
+			warnings = append(warnings, fmt.Sprintf("the run began with %s %s and goes on with %s", name, began[name], m.Versions[name]))
+		}
+	}
+	return warnings
 }
 
 func firstLine(err error) string {
@@ -163,7 +187,7 @@ func (r *runner) work(ctx context.Context, files map[string][]byte, out *Outcome
 			return err
 		}
 		out.Before, out.After = meanReward(before), meanReward(after)
-		summary["reward_before"], summary["reward_after"] = out.Before, out.After
+		summary[table.RewardBefore], summary[table.RewardAfter] = out.Before, out.After
 	}
 	return r.run.Finish(summary)
 }
@@ -209,7 +233,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 		}
 		r.opts.Log.Info().Int("step", step).Msg("resumed")
 	}
-	r.stop = r.in.Config.EOSTokenID
+	r.stop = r.in.Config.Stop
 	r.updates = r.steps
 	if r.exp.GRPO != nil {
 		r.updates *= r.exp.GRPO.Iterations
@@ -278,12 +302,12 @@ func (r *runner) commit(held []*record, step int) error {
 	start := time.Now()
 	first := int(held[0].metrics.Step)
 	var metrics []table.Metrics
-	var slices []table.Slice
+	var parts []table.Slice
 	var completions []table.Completion
 	var timing []table.Timing
 	for _, rec := range held {
 		metrics = append(metrics, rec.metrics)
-		slices = append(slices, rec.slices...)
+		parts = append(parts, rec.slices...)
 		completions = append(completions, rec.completions...)
 		timing = append(timing, rec.timing)
 	}
@@ -293,7 +317,7 @@ func (r *runner) commit(held []*record, step int) error {
 	timing[len(timing)-1].IOS = time.Since(start).Seconds()
 	err := errors.Join(
 		table.Write(r.run, first, step, metrics),
-		table.Write(r.run, first, step, slices),
+		table.Write(r.run, first, step, parts),
 		table.Write(r.run, first, step, timing),
 	)
 	if err == nil && r.exp.Stage == "grpo" {

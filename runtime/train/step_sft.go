@@ -21,7 +21,7 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 		if ex.Target == "" {
 			return nil, fmt.Errorf("example %s of source %s has no target: stage sft needs one in every row", ex.ID, ex.Source)
 		}
-		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.stop)
+		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.in.Config.EOSTokenID)
 		tokens += len(targets[i])
 	}
 	units := (len(batch) + rowsPerUnit - 1) / rowsPerUnit

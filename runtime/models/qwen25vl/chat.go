@@ -2,6 +2,8 @@ package qwen25vl
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"mixr/runtime/token"
@@ -30,7 +32,7 @@ const (
 // error, since it would open a turn or stand for an image that is not there.
 func RenderChat(tok *token.Tokenizer, system, user string, grids []Grid) ([]int, error) {
 	for _, part := range [...]struct{ what, text string }{{"system message", system}, {"user message", user}} {
-		for special := range tok.SpecialTokens() {
+		for _, special := range slices.Sorted(maps.Keys(tok.SpecialTokens())) {
 			if strings.Contains(part.text, special) {
 				return nil, fmt.Errorf("qwen25vl: %s contains the special token %s: remove it from the text", part.what, special)
 			}

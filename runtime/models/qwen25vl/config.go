@@ -25,15 +25,13 @@ const (
 // under text_config (as newer libraries write).
 type Config struct {
 	ModelType        string      `json:"model_type"`
-	Architectures    []string    `json:"architectures"`
 	VocabSize        int         `json:"vocab_size"`          // V, rows of the embedding; may exceed the tokenizer's size
 	HiddenSize       int         `json:"hidden_size"`         // D
 	IntermediateSize int         `json:"intermediate_size"`   // F of the SwiGLU feed-forward
 	NumLayers        int         `json:"num_hidden_layers"`   // L
 	NumHeads         int         `json:"num_attention_heads"` // H
 	NumKVHeads       int         `json:"num_key_value_heads"` // K, divides H
-	MaxPositions     int         `json:"max_position_embeddings"`
-	HiddenAct        string      `json:"hidden_act"` // silu
+	HiddenAct        string      `json:"hidden_act"`          // silu
 	RMSNormEps       float64     `json:"rms_norm_eps"`
 	RopeTheta        float64     `json:"rope_theta"`
 	RopeScaling      RopeScaling `json:"rope_scaling"`
@@ -88,8 +86,9 @@ func (v *VisionConfig) Full(i int) bool { return slices.Contains(v.FullAttBlocks
 // windowUnits is the number of merged visual tokens along a side of an attention window.
 func (v *VisionConfig) windowUnits() int { return v.WindowSize / PatchSize / MergeSize }
 
-// LoadConfig reads config.json, and generation_config.json where there is one, in dir. The error lists every field
-// that is missing or wrong, one a line.
+// LoadConfig reads config.json in dir, and checks generation_config.json and preprocessor_config.json where they exist:
+// the first may name the tokens that end a completion, the second must ask for the preprocessing that Preprocess does.
+// The error names the file and lists every field that is missing or wrong, one a line.
 func LoadConfig(dir string) (*Config, error) {
 	path := filepath.Join(dir, "config.json")
 	b, err := os.ReadFile(path)
@@ -100,16 +99,24 @@ func LoadConfig(dir string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
 	}
-	path = filepath.Join(dir, "generation_config.json")
-	b, err = os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err == nil {
-		err = c.setStop(b)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
+	for _, beside := range [...]struct {
+		name string
+		read func([]byte) error
+	}{
+		{"generation_config.json", c.setStop},
+		{"preprocessor_config.json", checkPreprocessor},
+	} {
+		path := filepath.Join(dir, beside.name)
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = beside.read(b)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
+		}
 	}
 	return c, nil
 }

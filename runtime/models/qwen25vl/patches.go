@@ -1,8 +1,11 @@
 package qwen25vl
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
+	"slices"
 )
 
 // Patches is one image as the vision model reads it.
@@ -60,6 +63,44 @@ func normalised() (t [channels][256]float32) {
 		}
 	}
 	return t
+}
+
+// checkPreprocessor compares preprocessor_config.json with what Preprocess does. min_pixels and max_pixels are left
+// aside: they are the experiment's to choose.
+func checkPreprocessor(b []byte) error {
+	const bicubicFilter = 3 // Pillow's number
+	f := struct {
+		Mean     []float32 `json:"image_mean"`
+		Std      []float32 `json:"image_std"`
+		Patch    int       `json:"patch_size"`
+		Temporal int       `json:"temporal_patch_size"`
+		Merge    int       `json:"merge_size"`
+		Resample int       `json:"resample"`
+	}{slices.Clone(imageMean[:]), slices.Clone(imageStd[:]), PatchSize, TemporalPatch, MergeSize, bicubicFilter}
+	if err := json.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	var errs []error
+	if !slices.Equal(f.Mean, imageMean[:]) {
+		errs = append(errs, fmt.Errorf("image_mean: got %v, want %v", f.Mean, imageMean))
+	}
+	if !slices.Equal(f.Std, imageStd[:]) {
+		errs = append(errs, fmt.Errorf("image_std: got %v, want %v", f.Std, imageStd))
+	}
+	for _, field := range [...]struct {
+		name        string
+		got, wanted int
+	}{
+		{"patch_size", f.Patch, PatchSize},
+		{"temporal_patch_size", f.Temporal, TemporalPatch},
+		{"merge_size", f.Merge, MergeSize},
+		{"resample", f.Resample, bicubicFilter},
+	} {
+		if field.got != field.wanted {
+			errs = append(errs, fmt.Errorf("%s: got %d, want %d", field.name, field.got, field.wanted))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // rgb is an image in packed 8-bit RGB, rows from the top.

@@ -1,0 +1,144 @@
+package qwen25vl
+
+import (
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestPositionsByHand(t *testing.T) {
+	c := nanoConfig(t)
+	const text = 100
+	image := c.ImageTokenID
+	for _, tc := range []struct {
+		name    string
+		ids     []int
+		grids   []Grid
+		t, h, w []int
+		next    int
+	}{
+		{"text only", []int{text, text, text}, nil, []int{0, 1, 2}, []int{0, 1, 2}, []int{0, 1, 2}, 3},
+		{
+			"2 by 3 merged tokens", []int{text, text, image, image, image, image, image, image, text}, []Grid{{4, 6}},
+			[]int{0, 1, 2, 2, 2, 2, 2, 2, 5}, []int{0, 1, 2, 2, 2, 3, 3, 3, 5}, []int{0, 1, 2, 3, 4, 2, 3, 4, 5}, 6,
+		},
+		{
+			"image last: completions start after its longer side", []int{text, image, image, image}, []Grid{{6, 2}},
+			[]int{0, 1, 1, 1}, []int{0, 1, 2, 3}, []int{0, 1, 1, 1}, 4,
+		},
+		{
+			"two images", []int{image, image, text, image, image, image, image}, []Grid{{2, 4}, {4, 4}},
+			[]int{0, 0, 2, 3, 3, 3, 3}, []int{0, 0, 2, 3, 3, 4, 4}, []int{0, 1, 2, 3, 4, 3, 4}, 5,
+		},
+		{"images without text between", []int{image, image, image}, []Grid{{2, 2}, {2, 4}}, []int{0, 1, 1}, []int{0, 1, 1}, []int{0, 1, 2}, 3},
+		{"empty", nil, nil, []int{}, []int{}, []int{}, 0},
+	} {
+		pos, next, err := c.Positions(tc.ids, tc.grids)
+		if want := [3][]int{tc.t, tc.h, tc.w}; err != nil || next != tc.next || !reflect.DeepEqual(pos, want) {
+			t.Errorf("%s:\n got %v, next %d, %v\nwant %v, next %d", tc.name, pos, next, err, want, tc.next)
+		}
+	}
+	for want, tc := range map[string]struct {
+		ids   []int
+		grids []Grid
+	}{
+		"beyond the 0 images":    {[]int{text, image}, nil},
+		"has 1 tokens from":      {[]int{text, image, text, image}, []Grid{{4, 2}}},
+		"tokens for 1":           {[]int{text, image}, []Grid{{2, 2}, {2, 2}}},
+		"videos are not support": {[]int{text, c.VideoTokenID}, nil},
+	} {
+		if _, _, err := c.Positions(tc.ids, tc.grids); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v %v: got error %v, want one with %q", tc.ids, tc.grids, err, want)
+		}
+	}
+}
+
+// TestPositionsRederived states the rule in the reference's own terms, segment by segment: every segment starts one
+// after the largest position before it.
+func TestPositionsRederived(t *testing.T) {
+	c := nanoConfig(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		var ids []int
+		var grids []Grid
+		var want [3][]int
+		start := func() int {
+			largest := -1
+			for _, axis := range want {
+				for _, p := range axis {
+					largest = max(largest, p)
+				}
+			}
+			return largest + 1
+		}
+		for range rng.IntN(4) {
+			s := start()
+			for i := range rng.IntN(5) {
+				ids = append(ids, 100)
+				for axis := range want {
+					want[axis] = append(want[axis], s+i)
+				}
+			}
+			g := Grid{2 + 2*rng.IntN(4), 2 + 2*rng.IntN(4)}
+			grids, s = append(grids, g), start()
+			for i := range g.Merged() {
+				ids = append(ids, c.ImageTokenID)
+				for axis, offset := range [3]int{0, i / (g.W / 2), i % (g.W / 2)} {
+					want[axis] = append(want[axis], s+offset)
+				}
+			}
+		}
+		got, next, err := c.Positions(ids, grids)
+		if err != nil || next != start() {
+			t.Fatalf("%v: next %d, want %d, %v", grids, next, start(), err)
+		}
+		for axis := range want {
+			if !slices.Equal(got[axis], want[axis]) {
+				t.Fatalf("%v, axis %d: got %v, want %v", grids, axis, got[axis], want[axis])
+			}
+		}
+	}
+}
+
+func TestImageRows(t *testing.T) {
+	c := nanoConfig(t)
+	i := c.ImageTokenID
+	index, is := c.ImageRows([]int{7, i, i, 8, i, 9})
+	if !slices.Equal(index, []int64{0, 0, 1, 0, 2, 0}) || !slices.Equal(is, []bool{false, true, true, false, true, false}) {
+		t.Errorf("got %v, %v", index, is)
+	}
+}
+
+// TestTextRope: each frequency turns with the axis of its section, and equal positions give the plain rotary table.
+func TestTextRope(t *testing.T) {
+	c := nanoConfig(t) // sections 4, 6, 6 of 16 frequencies, theta 10000
+	pos := [3][]int{{0, 5, 400}, {0, 7, 401}, {0, 11, 402}}
+	cos, sin := c.TextRope(pos)
+	if len(cos) != 3*16 || len(sin) != 3*16 {
+		t.Fatalf("got %d and %d numbers, want 48", len(cos), len(sin))
+	}
+	for token := range 3 {
+		for j := range 16 {
+			axis := 0
+			if j >= 4 {
+				axis = 1
+			}
+			if j >= 10 {
+				axis = 2
+			}
+			angle := float64(pos[axis][token]) * math.Pow(10000, -float64(j)/16)
+			// A product in float32 is off by up to half a unit of its last place: 400 * 2^-24.
+			if d := math.Hypot(float64(cos[token*16+j])-math.Cos(angle), float64(sin[token*16+j])-math.Sin(angle)); d > 1e-4 {
+				t.Errorf("token %d, frequency %d: off by %g", token, j, d)
+			}
+		}
+	}
+	same := []int{3, 4}
+	cos, _ = c.TextRope([3][]int{same, same, same})
+	if got, want := cos[16], float32(math.Cos(4)); got != want {
+		t.Errorf("cos of position 4, frequency 1: got %g, want %g", got, want)
+	}
+}
