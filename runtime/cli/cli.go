@@ -1,8 +1,10 @@
 // Package cli is the command line: one file a command. It is the only package that prints, and the only one that knows of
 // machine settings (flags, MIXR_*, the configuration file).
 //
-// Every command is a function of a context, two writers and its arguments. Results go to out, diagnostics, progress and logs to
-// errOut. Exit status: 0 done, 1 failed, 2 the input was wrong (spec, data, flags), 130 interrupted.
+// In: a context, two writers and arguments (Main). Out: results on the first writer; diagnostics, progress and logs on the
+// second; an exit status: 0 done, 1 failed (diff: the runs differ), 2 the input was wrong (spec, data, flags, names of runs),
+// 130 interrupted. A command returns its error, and Main prints it once. It never decides what a result is: settings of the
+// machine reach package train as Options, which change none.
 package cli
 
 import (
@@ -10,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"mixr/runtime/spec"
@@ -19,49 +23,118 @@ import (
 
 // Main runs one command line and returns the exit status.
 func Main(ctx context.Context, out, errOut io.Writer, args []string) int {
-	a := &app{ctx: ctx, out: out, errOut: errOut}
+	a := &app{out: out, errOut: errOut}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	var silent status
+	switch {
+	case err == nil:
 		return 0
+	case errors.As(err, &silent):
+		return int(silent)
+	case errors.Is(err, context.Canceled) && !errors.As(err, new(*train.Interrupted)):
+		fmt.Fprintln(errOut, "interrupted")
+		return 130
 	}
 	fmt.Fprintln(errOut, err)
-	var mistakes spec.Diagnostics
-	var interrupted *train.Interrupted
 	switch {
-	case errors.As(err, &interrupted):
+	case errors.As(err, new(*train.Interrupted)):
 		return 130
-	case errors.As(err, &mistakes), errors.As(err, new(usageError)):
+	case errors.As(err, new(spec.Diagnostics)), errors.As(err, new(usageError)):
 		return 2
 	}
 	return 1
 }
 
-// usageError is a mistake in the arguments.
+// usageError is a mistake in the arguments or settings.
 type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// status ends the process with that status; everything has been said.
+type status int
+
+func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // app is what commands share.
 type app struct {
-	ctx         context.Context
 	out, errOut io.Writer
 	machine     Machine
+	log         zerolog.Logger
 }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:               "mixr",
-		Short:             "declarative GRPO experiments on multimodal language models",
+		Use:   "mixr",
+		Short: "declarative GRPO experiments on multimodal language models",
+		Long: `mixr trains multimodal language models with GRPO under mixed rewards, from experiments written in CUE.
+
+An experiment is a file: check it (vet), ask where a value comes from (explain), see what would run and why (plan), run it
+(run), and compare what came out (ls, show, diff). Nothing is computed twice, and a run that was stopped goes on.`,
+		Example: `  mixr vet experiments/quickstart.cue
+  mixr run experiments/quickstart.cue
+  mixr diff quickstart-0123abcd quickstart-4567cdef`,
+		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs, // so that an unknown command is answered here, as a usage error
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			var hint string
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf(" (did you mean %q?)", near[0])
+			}
+			return usagef("mixr has no command %q%s; mixr help lists them", args[0], hint)
+		},
 	}
+	root.SetVersionTemplate("mixr {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w (see mixr %s --help)", err, c.Name())}
+		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	a.bindMachine(root)
-	root.AddCommand(a.runCommand())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Experiments:", []*cobra.Command{a.vetCommand(), a.explainCommand(), a.planCommand(), a.runCommand()}},
+		{"Results:", []*cobra.Command{a.lsCommand(), a.showCommand(), a.diffCommand()}},
+		{"This machine:", []*cobra.Command{a.doctorCommand(), a.versionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
 	return root
+}
+
+// arguments checks how many arguments a command got; many means that it takes more than the least.
+func arguments(least int, many bool) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > least && !many {
+			_, names, _ := strings.Cut(c.Use, " ")
+			if names == "" {
+				names = "none"
+			}
+			return usagef("%s: got %s, want %s (see %s --help)", c.CommandPath(), counted(len(args), "argument"), names, c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// counted is "1 file", "2 files".
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

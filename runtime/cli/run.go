@@ -2,99 +2,203 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"mixr/runtime/ort"
+	"mixr/runtime/ort/fetch"
 	"mixr/runtime/plan"
-	"mixr/runtime/spec"
-	"mixr/runtime/table"
+	"mixr/runtime/report"
 	"mixr/runtime/train"
 )
 
-// numerics is the version of mixr's arithmetic. It changes when the same experiment would give other bits, and with it every
-// fingerprint.
-const numerics = "mixr-1"
-
 func (a *app) runCommand() *cobra.Command {
-	var overrides []string
+	var o trialOptions
 	c := &cobra.Command{
 		Use:   "run FILE[#NAME]",
 		Short: "run an experiment or a study, or go on with it",
+		Long: `Run the trials of an experiment or study that are not done, one after the other. A trial counts as done if a run with its
+fingerprint is complete, whatever its name; a run that was stopped goes on from its last checkpoint. A trial that fails does
+not stop the others. ONNX Runtime is fetched the first time.
+
+Ctrl-C stops after the step at work and saves it: the same command goes on from there.`,
 		Example: `  mixr run experiments/quickstart.cue
-  mixr run experiments/quickstart.cue --set grpo.kl=0.1 --set seed=2`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.runFile(c.Context(), args[0], overrides) },
+  mixr run experiments/quickstart.cue --set grpo.kl=0.1 --set seed=2
+  mixr run experiments/mixed_r1/reward_ladder.cue --only +mcq/seed-1`,
+		Args: arguments(1, false),
+		RunE: func(c *cobra.Command, args []string) error { return a.run(c.Context(), args[0], o) },
 	}
-	c.Flags().StringArrayVar(&overrides, "set", nil, "override a value, as PATH=VALUE (may be repeated)")
+	o.bind(c)
 	return c
 }
 
-func (a *app) runFile(ctx context.Context, path string, overrides []string) error {
-	file, mistakes := spec.Load(path, overrides)
-	if len(mistakes) > 0 {
-		return mistakes
+func (a *app) run(ctx context.Context, path string, o trialOptions) error {
+	_, trials, err := o.trials(path)
+	if err != nil {
+		return err
 	}
-	lib := a.machine.OrtLib
-	engine, err := ort.Open(lib)
+	inputs, err := inputCache{}.openAll(trials)
+	if err != nil {
+		return err
+	}
+	if err := writable(a.machine.Results); err != nil {
+		return fmt.Errorf("results: %w; name another folder with --results", err)
+	}
+	watch := newScreen(a.errOut)
+	a.log = newLogger(watch, a.log.GetLevel())
+	engine, err := a.openEngine(ctx, watch)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	for _, t := range plan.Expand(file) {
-		if err := a.runTrial(ctx, engine, t); err != nil {
+	all, err := a.schedule(trials, inputs, engine.Version())
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, s := range all {
+		rows = append(rows, []string{s.Name, string(s.why.Kind), s.reason()})
+	}
+	if err := columns(watch, rows); err != nil {
+		return err
+	}
+	return a.runAll(ctx, engine, watch, all)
+}
+
+// runAll runs what is not done, in order. What fails is reported where it happens and summed up in the error.
+func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all []scheduled) error {
+	stop := context.AfterFunc(ctx, func() {
+		fmt.Fprintln(watch, "stopping after this step; a second time ends at once, and what is not saved is computed again")
+	})
+	defer stop()
+	var failed []string
+	for i, s := range all {
+		if s.why.Kind == plan.Skip {
+			continue // said by the plan above
+		}
+		err := a.runTrial(ctx, engine, watch, s)
+		switch {
+		case errors.As(err, new(*train.Interrupted)):
+			return err
+		case err != nil && len(all) == 1:
+			return err
+		case err != nil:
+			fmt.Fprintf(watch, "%s failed: %v\n", s.Name, err)
+			failed = append(failed, s.Name)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w before trial %d of %d: run the same command again to go on", context.Canceled, i+2, len(all))
+		}
+	}
+	if len(all) == 1 && all[0].why.Kind == plan.Skip {
+		if err := a.printGain(all[0]); err != nil {
 			return err
 		}
+	}
+	if len(all) > 1 {
+		if err := a.printStudy(all); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("%d of %s failed: %s; run the same command again to try only these", len(failed), counted(len(all), "trial"), strings.Join(failed, ", "))
 	}
 	return nil
 }
 
-func (a *app) runTrial(ctx context.Context, engine *ort.Engine, t plan.Trial) error {
-	in, err := train.Open(t.Resolved)
+func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s scheduled) error {
+	files, err := s.files()
 	if err != nil {
 		return err
 	}
-	print := plan.Identify(t.Experiment, plan.Parts{Data: in.DataHash, Weights: in.WeightsHash, Numerics: numerics + " onnxruntime " + engine.Version() + " " + runtime.GOARCH})
-	dir := table.Folder(a.machine.Results, t.Experiment.Name, print.All)
-	steps := 0
-	if t.Experiment.GRPO != nil {
-		steps = t.Experiment.GRPO.Steps
-	} else {
-		steps = t.Experiment.SFT.Steps
-	}
-	m := table.Manifest{
-		Name: t.Experiment.Name, Trial: t.Name, Labels: t.Labels, Stage: t.Experiment.Stage, Steps: steps, Seed: t.Seed,
-		Fingerprint: map[string]string{"combined": print.All, "spec": print.Spec, "data": print.Data, "weights": print.Weights, "engine": print.Engine, "schema": print.Schema},
-		Versions:    map[string]string{"onnxruntime": engine.Version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH},
-	}
-	resolved, err := json.MarshalIndent(t.Experiment, "", "  ")
-	if err != nil {
-		return err
-	}
-	out, err := train.Run(ctx, in, dir, m, map[string][]byte{"spec.json": resolved}, train.Options{
-		Engine: engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight, Log: zerolog.Nop(),
-		Progress: func(e train.Event) {
-			if m := e.Metrics; m != nil {
-				fmt.Fprintf(a.errOut, "step %d/%d loss %.4f", e.Done, e.Total, *m.Loss)
-				if m.RewardMean != nil {
-					fmt.Fprintf(a.errOut, " reward %.3f len %.1f zero %.2f gap %.1e", *m.RewardMean, *m.LenMean, *m.ZeroStdFrac, *m.LogpGapMax)
-				}
-				fmt.Fprintf(a.errOut, " norm %.3f lr %.2e\n", *m.GradNorm, m.LR)
-			}
-		},
+	progress := newProgress(watch, s.Name)
+	defer progress.close()
+	out, err := train.Run(ctx, s.inputs, s.dir, s.manifest(versions(engine)), files, train.Options{
+		Engine: engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight,
+		Progress: progress.event, Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(),
 	})
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; name another folder with --results", err)
+	progress.close()
+	for _, w := range out.Warnings {
+		fmt.Fprintln(watch, "warning:", w)
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(a.out, out.Dir, out.Before, out.After, out.Already)
+	return a.printGain(s)
+}
+
+// printGain prints what training changed, where the run lies, and what to type next.
+func (a *app) printGain(s scheduled) error {
+	gain, err := report.ReadGain(s.dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "\n%s: reward on held-out examples\n", s.Name)
+	if err := gain.Text(a.out, a.style()); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "run folder: %s\n", s.dir)
+	run, flags := filepath.Base(s.dir), ""
+	if a.machine.Origins["results"] == "flag --results" {
+		flags = " --results " + a.machine.Results
+	}
+	fmt.Fprintf(a.errOut, "next: mixr show %s%s\n", run, flags)
+	if other := a.newestOther(s); other != "" {
+		fmt.Fprintf(a.errOut, "      mixr diff %s %s%s\n", other, run, flags)
+	}
 	return nil
+}
+
+// newestOther is the newest complete run beside s, which a diff would be against; empty if there is none.
+func (a *app) newestOther(s scheduled) string {
+	runs, err := report.List(a.machine.Results)
+	if err != nil {
+		return ""
+	}
+	for _, r := range runs {
+		if r.State == "done" && r.Stage == s.Experiment.Stage && filepath.Base(r.Dir) != filepath.Base(s.dir) {
+			return filepath.Base(r.Dir)
+		}
+	}
+	return ""
+}
+
+// versions are what a run is not identified by and may still differ in, for mixr diff.
+func versions(engine *ort.Engine) map[string]string {
+	return map[string]string{
+		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+	}
+}
+
+func (a *app) fetchOptions() fetch.Options {
+	return fetch.Options{Lib: a.machine.OrtLib, CacheDir: a.machine.CacheDir}
+}
+
+// openEngine loads ONNX Runtime, fetching it if it must.
+func (a *app) openEngine(ctx context.Context, watch *screen) (*ort.Engine, error) {
+	o := a.fetchOptions()
+	o.Log = func(line string) { fmt.Fprintln(watch, line) }
+	lib, err := fetch.Find(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return ort.Open(lib)
+}
+
+// writable makes the folder if it is missing and tries to write in it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -50,7 +50,7 @@ func (g *Graph) constant(t DType, shape []int, n int, raw []byte) *Value {
 	if size, _ := s.Size().Int(); size != n {
 		fail("constant", nil, here(), "shape %v needs %d elements, got %d", s, size, n)
 	}
-	return g.once(fmt.Sprintf("const %v %v %x", t, s, raw), func() *Value {
+	return g.get(once{what: fmt.Sprintf("const %v %v %x", t, s, raw)}, func() *Value {
 		v := &Value{g: g, name: g.unique("const"), dtype: t, shape: s, raw: raw}
 		g.consts = append(g.consts, v)
 		return v

@@ -113,6 +113,24 @@ func TestSecondGradient(t *testing.T) {
 	}
 }
 
+// Values made once are known by identity: a name may pass from a value to another by Output.
+func TestOutputDoesNotConfuseShapes(t *testing.T) {
+	g, err := graph.Build("renamed", func(g *graph.Graph) {
+		x := g.Input("x", graph.F32, "N", "T")
+		a := graph.Neg(x)
+		g.Output("da", graph.Gradients(graph.SumAll(a), x)[0])
+		g.Output("a", a) // gives up the name Neg
+		b := graph.Neg(graph.Sum(x, 0))
+		g.Output("db", graph.Gradients(graph.SumAll(b), x)[0])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := load(t, g, ort.SessionOptions{}).run(); len(out["da"]) != 6 || len(out["db"]) != 6 {
+		t.Errorf("got %v", out)
+	}
+}
+
 // Ties and bounds follow the documented convention: Min and Max give the gradient to the first operand, Clip passes it
 // at the bounds.
 func TestTies(t *testing.T) {

@@ -33,15 +33,15 @@ type Graph struct {
 	outputs []Output
 	consts  []*Value
 	nodes   []*node
-	tape    []*call           // calls of differentiable and other operations, in order
-	names   map[string]int    // names in use, with the next suffix to try
-	known   map[string]*Value // constants by content, and other values made at most once
-	scope   string            // prefix of new names
+	tape    []*call         // calls of differentiable and other operations, in order
+	names   map[string]int  // names in use, with the next suffix to try
+	known   map[once]*Value // constants and other values that are made at most once
+	scope   string          // prefix of new names
 }
 
 // New returns an empty graph.
 func New(name string) *Graph {
-	return &Graph{name: name, names: map[string]int{}, known: map[string]*Value{}}
+	return &Graph{name: name, names: map[string]int{}, known: map[once]*Value{}}
 }
 
 // Build runs f on a new graph and verifies the result. It returns the *Error that f panicked with, if any; other
@@ -116,8 +116,15 @@ func (g *Graph) Scope(prefix string) (leave func()) {
 	return func() { g.scope = outer }
 }
 
-// once makes a value the first time its key is seen and returns the same value afterwards.
-func (g *Graph) once(key string, make func() *Value) *Value {
+// once identifies a value that a graph has at most once: what it is, and of which values. Names would not do, since
+// Output changes them.
+type once struct {
+	what string
+	a, b *Value
+}
+
+// get returns the value known under a key, making it the first time.
+func (g *Graph) get(key once, make func() *Value) *Value {
 	v := g.known[key]
 	if v == nil {
 		v = make()

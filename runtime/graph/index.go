@@ -1,9 +1,6 @@
 package graph
 
-import (
-	"fmt"
-	"slices"
-)
+import "slices"
 
 // Operations that address elements by index. Indices are int64. Sums over repeated indices use ScatterElements,
 // which ONNX Runtime's CPU provider adds up in order; its ScatterND(add) is a data race when indices repeat.
@@ -63,7 +60,7 @@ func permuteGrad(c *call, d []*Value) []*Value {
 	if idx.shape.Equal(inverse.shape) {
 		return []*Value{dx, nil, nil} // a permutation names every row
 	}
-	named := c.g.once(fmt.Sprintf("named by %s, %s", c.in[1].name, inverse.name), func() *Value {
+	named := c.g.get(once{"named", c.in[1], inverse}, func() *Value {
 		return Equal(Gather(idx, inverse), iota(inverse))
 	})
 	column := slices.Repeat([]any{1}, len(x.shape))

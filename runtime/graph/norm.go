@@ -61,6 +61,6 @@ func RoPE(x, pos, cos, sin *Value, heads int) *Value {
 // A rotation's transpose turns back: dx = RoPE(d) with -sin. The tables are meant to be constants.
 func ropeGrad(c *call, d []*Value) []*Value {
 	pos, cos, sin := c.in[1], c.in[2], c.in[3]
-	back := c.g.once("negative "+sin.name, func() *Value { return Neg(sin) })
+	back := c.g.get(once{what: "negative", a: sin}, func() *Value { return Neg(sin) })
 	return []*Value{RoPE(d[0], pos, cos, back, c.out[0].from.int("num_heads")), nil, undefined, undefined}
 }

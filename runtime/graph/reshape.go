@@ -100,7 +100,7 @@ func (c *call) sizeOf(d Dim) *Value {
 	if n, ok := d.Int(); ok {
 		return c.g.ints(n)
 	}
-	return c.g.once("size "+d.String(), func() *Value {
+	return c.g.get(once{what: "size " + d.String()}, func() *Value {
 		for _, in := range c.g.inputs {
 			for i, e := range in.shape {
 				if e == d {
@@ -138,7 +138,7 @@ func shapeVectorOf(x *Value) *Value {
 	if sizes, ok := x.shape.Ints(); ok {
 		return x.g.ints(sizes...)
 	}
-	return x.g.once("shape of "+x.name, func() *Value {
+	return x.g.get(once{what: "shape", a: x}, func() *Value {
 		c := begin("Shape", x)
 		return c.done(c.emit("Shape", c.in))
 	})

@@ -49,6 +49,9 @@ func Open(lib string) (*Engine, error) {
 	if e := opening.current; e != nil {
 		return nil, fmt.Errorf("ort: open %s: the engine of %s is still open: close it first, a process has one", lib, e.lib)
 	}
+	if lib == "" {
+		return nil, fmt.Errorf("ort: open: no library is named (hint: %s)", libHint)
+	}
 	path, err := filepath.Abs(lib)
 	if err != nil {
 		return nil, fmt.Errorf("ort: open %s: %w", lib, err)

@@ -95,7 +95,7 @@ func TestBadLibrary(t *testing.T) {
 			const void* OrtGetApiBase(void) { return &base; }`, version))
 	}
 	for _, c := range []struct{ lib, want string }{
-		{"", "not a file"},
+		{"", "no library is named"},
 		{filepath.Join(dir, "absent.so"), "no such file"},
 		{dir, "not a file"},
 		{text, "text.so"},

@@ -42,7 +42,10 @@ func Load(path string, overrides []string) (*File, Diagnostics) {
 	if err != nil {
 		panic(fmt.Errorf("spec: the embedded schema does not build: %w", err)) // a test builds it
 	}
-	file, name, _ := strings.Cut(path, "#")
+	file, name, ok := strings.Cut(path, ".cue#") // a folder may have a # in its name
+	if ok {
+		file += ".cue"
+	}
 	entries, mistakes := s.read(file)
 	if mistakes != nil {
 		return nil, mistakes

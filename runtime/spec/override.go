@@ -32,11 +32,7 @@ func (s *schemas) override(text string) (*node, string, error) {
 	}
 	writer := Writer{Pos: Pos{File: CommandLine}, By: CommandLine, dir: dir}
 	n.written(writer)
-	keys := split(path)
-	for i := len(keys) - 1; i >= 0; i-- {
-		n = &node{fields: map[string]*node{keys[i]: n}, keys: keys[i : i+1], writers: []Writer{writer}}
-	}
-	return n, path, nil
+	return nest(path, n, writer), path, nil
 }
 
 // written makes w the only writer of n and all below it.

@@ -40,8 +40,7 @@ func (l *loader) resolve(n *node) *Resolved {
 	}
 	for path, source := range follow {
 		if from := n.find(source); from != nil && n.find(path) == nil && !from.broken {
-			n = overlay(n, &node{fields: map[string]*node{parent(path): {
-				fields: map[string]*node{filepath.Ext(path)[1:]: from}, keys: []string{filepath.Ext(path)[1:]}}}, keys: []string{parent(path)}})
+			n = overlay(n, nest(path, from))
 		}
 	}
 	full := l.fill(n, root, "", l.entry.pos)

@@ -79,7 +79,7 @@ func (l *loader) study(f *File, written *node) {
 	}
 	l.seeds(f, written.fields["seeds"], base)
 	base.label(baseRung)
-	layers := overlay(base, &node{fields: map[string]*node{"name": name}, keys: []string{"name"}})
+	layers := overlay(base, nest("name", name))
 	l.rung(f, baseRung, layers, "", base.pos())
 	if n.fields["ladder"] == nil {
 		return

@@ -50,6 +50,15 @@ func (n *node) put(key string, child *node) {
 	n.fields[key] = child
 }
 
+// nest returns leaf as the only value of a tree, at path. Blocks on the way have the writers of w.
+func nest(path string, leaf *node, w ...Writer) *node {
+	keys := split(path)
+	for i := len(keys) - 1; i >= 0; i-- {
+		leaf = &node{fields: map[string]*node{keys[i]: leaf}, keys: keys[i : i+1], writers: w}
+	}
+	return leaf
+}
+
 // find returns the node at path, nil if nothing is written there.
 func (n *node) find(path string) *node {
 	for _, key := range split(path) {
@@ -79,24 +88,26 @@ func collect(v cue.Value, path, by string) (*node, Diagnostics) {
 	for i := range n.writers {
 		n.writers[i].By = by
 	}
-	kind := v.IncompleteKind()
-	if kind == cue.StructKind || kind == cue.BottomKind {
-		// A struct with a mistake below it is bottom as a whole, but its fields can still be visited one by one.
-		if it, err := v.Fields(); err == nil {
-			return n, n.collectFields(it, path, by)
+	var out Diagnostics
+	switch kind := v.IncompleteKind(); kind {
+	case cue.StructKind, cue.BottomKind:
+		// A struct or list with a mistake below it is bottom as a whole, but its fields can still be visited one by one.
+		it, err := v.Fields()
+		if err != nil {
+			break
 		}
-	}
-	if kind == cue.ListKind {
-		var out Diagnostics
-		it, err := v.List()
-		for i := 0; err == nil && it.Next(); i++ {
-			item, more := collect(it.Value(), fmt.Sprintf("%s[%d]", path, i), by)
-			n.items, out = append(n.items, item), append(out, more...)
-		}
-		if out != nil {
-			n.broken = true
+		if out = n.collectFields(it, path, by); n.isStruct() {
 			return n, out
 		}
+	case cue.ListKind:
+		it, err := v.List()
+		for err == nil && it.Next() {
+			out = append(out, n.collectItem(it.Value(), path, by)...)
+		}
+	}
+	if out != nil {
+		n.broken = true
+		return n, out
 	}
 	if v.Err() != nil {
 		n.broken = true
@@ -121,14 +132,28 @@ func collect(v cue.Value, path, by string) (*node, Diagnostics) {
 	return n, nil
 }
 
+// collectFields collects the fields of a struct; those of a list, which are numbered, become its items.
 func (n *node) collectFields(it *cue.Iterator, path, by string) (out Diagnostics) {
-	n.fields = map[string]*node{}
+	fields := map[string]*node{}
 	for it.Next() {
+		if it.Selector().LabelType() == cue.IndexLabel {
+			out = append(out, n.collectItem(it.Value(), path, by)...)
+			continue
+		}
 		key := it.Selector().Unquoted()
 		child, more := collect(it.Value(), join(path, key), by)
-		n.put(key, child)
+		fields[key], n.keys = child, append(n.keys, key)
 		out = append(out, more...)
 	}
+	if n.items == nil {
+		n.fields = fields
+	}
+	return out
+}
+
+func (n *node) collectItem(v cue.Value, path, by string) Diagnostics {
+	item, out := collect(v, fmt.Sprintf("%s[%d]", path, len(n.items)), by)
+	n.items = append(n.items, item)
 	return out
 }
 

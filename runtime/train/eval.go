@@ -40,6 +40,9 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 	if err != nil {
 		return nil, err
 	}
+	if err := g.reward(l); err != nil {
+		return nil, err
+	}
 	sha, err := itemSHA(ex)
 	if err != nil {
 		return nil, err

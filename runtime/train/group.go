@@ -17,8 +17,7 @@ type group struct {
 	mean, std   float64   // of the group's rewards
 }
 
-// rollout renders one example, samples its completions and scores them: with rewards, and with log-probabilities where the
-// loss needs them.
+// rollout renders one example and samples its completions.
 func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
 	g := &group{}
 	var err error
@@ -33,18 +32,23 @@ func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
 	if g.completions, err = r.model.sample(l, g.prompt, features, s); err != nil {
 		return nil, err
 	}
-	for _, c := range g.completions {
-		text := l.prompter.tok.Decode(c.tokens, true)
-		result, err := l.scorer.Score(ex, text, g.prompt.frame)
-		if err != nil {
-			return nil, err
-		}
-		g.texts, g.results = append(g.texts, text), append(g.results, result)
-	}
 	if !r.model.program.TrainsVision {
 		g.features = append(g.features, features.Float32()...)
 	}
 	return g, nil
+}
+
+// reward scores each completion's text.
+func (g *group) reward(l *lane) error {
+	for _, c := range g.completions {
+		text := l.prompter.tok.Decode(c.tokens, true)
+		result, err := l.scorer.Score(g.prompt.example, text, g.prompt.frame)
+		if err != nil {
+			return err
+		}
+		g.texts, g.results = append(g.texts, text), append(g.results, result)
+	}
+	return nil
 }
 
 // score gives the log-probabilities of the group's tokens under the sampling policy and the reference.

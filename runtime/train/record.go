@@ -36,6 +36,8 @@ func (r *record) update(u *updated) {
 	r.metrics.Loss = r.number(u.loss)
 	r.metrics.GradNorm = r.number(u.gradNorm)
 	r.metrics.LR = u.lr
+	r.timing.GradientS += u.gradientS
+	r.timing.OptimizerS += u.optimizerS
 	entropy := mean(u.units, func(u *unit) []float32 { return u.entropy })
 	r.metrics.Entropy = r.number(entropy)
 }

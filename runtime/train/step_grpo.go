@@ -16,27 +16,31 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 	batch := r.mix.Batch(step-1, o.BatchSize/o.GroupSize)
 	rec := newRecord(step)
 
-	start := time.Now()
 	groups := make([]*group, len(batch))
-	err := ordered(ctx, len(batch), len(r.lanes), len(batch), func(lane, i int) (*group, error) {
-		l := r.lanes[lane]
-		g, err := r.rollout(l, batch[i], sampling{
+	// each runs work on every group and says how long all of it took.
+	each := func(work func(l *lane, i int) error) (*float64, error) {
+		start := time.Now()
+		err := ordered(ctx, len(groups), len(r.lanes), len(groups), func(lane, i int) (struct{}, error) {
+			return struct{}{}, work(r.lanes[lane], i)
+		}, func(int, struct{}) error { return nil })
+		return seconds(start), err
+	}
+	var err error
+	if rec.timing.RolloutS, err = each(func(l *lane, i int) (err error) {
+		groups[i], err = r.rollout(l, batch[i], sampling{
 			seed: r.exp.Seed, first: (step - 1) * o.GroupSize, count: o.GroupSize,
 			temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
 		})
-		if err != nil {
-			return nil, err
-		}
-		return g, r.score(l, g, o.Temperature)
-	}, func(i int, g *group) error {
-		groups[i] = g
-		return nil
-	})
-	if err != nil {
+		return err
+	}); err != nil {
 		return nil, err
 	}
-	rec.timing.RolloutS = seconds(start)
-
+	if rec.timing.RewardS, err = each(func(l *lane, i int) error { return groups[i].reward(l) }); err != nil {
+		return nil, err
+	}
+	if rec.timing.ScoreS, err = each(func(l *lane, i int) error { return r.score(l, groups[i], o.Temperature) }); err != nil {
+		return nil, err
+	}
 	if err := advantages(groups, r.exp); err != nil {
 		return nil, err
 	}
@@ -44,7 +48,6 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	start = time.Now()
 	for iteration := range o.Iterations {
 		u, err := r.update(ctx, len(groups), (step-1)*o.Iterations+iteration, func(l *lane, i int) (*unit, error) {
 			return r.grpoUnit(l, groups[i], weights[i])
@@ -54,7 +57,6 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 		}
 		rec.grpo(groups, weights, u, r.exp, iteration)
 	}
-	rec.timing.GradientS = *seconds(start)
 	return rec, nil
 }
 

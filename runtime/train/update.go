@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"mixr/runtime/graph"
 	"mixr/runtime/grpo"
@@ -45,11 +46,14 @@ type updated struct {
 	loss     float64
 	gradNorm float64 // before clipping
 	lr       float64
+
+	gradientS, optimizerS float64 // seconds
 }
 
 // update computes n units on the lanes, adds their gradients in order and steps the optimizer. index counts updates from 0.
 func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i int) (*unit, error)) (*updated, error) {
 	u := &updated{}
+	start := time.Now()
 	for _, t := range r.model.sum {
 		clear(t.Float32())
 	}
@@ -64,13 +68,16 @@ func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i 
 	if err != nil {
 		return nil, err
 	}
+	u.gradientS = time.Since(start).Seconds()
 	o := r.model.program.Update
 	factor, err := grpo.Schedule(o.Schedule, index, r.updates, o.WarmupFrac)
 	if err != nil {
 		return nil, err
 	}
 	u.lr = o.LearningRate * factor
+	start = time.Now()
 	u.gradNorm, err = r.optimize(u.lr, index)
+	u.optimizerS = time.Since(start).Seconds()
 	return u, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -37,11 +38,11 @@ var (
 	errStalled = errors.New("the connection is dead")
 )
 
-// download brings url to the file part, of size bytes, trying again from where it was cut.
-func (f *finder) download(ctx context.Context, url, part string, size int64) error {
+// download brings the URL from to the file part, of size bytes, trying again from where it was cut.
+func (f *finder) download(ctx context.Context, from, part string, size int64) error {
 	pause := f.pause
 	for try := 1; ; try++ {
-		got, err := f.attempt(ctx, url, part, size)
+		got, err := f.attempt(ctx, from, part, size)
 		if err == nil {
 			return nil
 		}
@@ -53,7 +54,7 @@ func (f *finder) download(ctx context.Context, url, part string, size int64) err
 			err = fmt.Errorf("%w: %w", errFatal, err) // no way out of this network
 		}
 		if ctx.Err() != nil || errors.Is(err, errFatal) || try >= maxTries {
-			return fmt.Errorf("get %s: %w", url, err)
+			return fmt.Errorf("get %s: %w", from, err)
 		}
 		f.log("GitHub: %v, trying again", err)
 		select {
@@ -66,7 +67,7 @@ func (f *finder) download(ctx context.Context, url, part string, size int64) err
 }
 
 // attempt makes one request for what is missing of the file and returns how many bytes came.
-func (f *finder) attempt(ctx context.Context, url, part string, size int64) (got int64, err error) {
+func (f *finder) attempt(ctx context.Context, from, part string, size int64) (got int64, err error) {
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errFatal, err)
@@ -87,7 +88,7 @@ func (f *finder) attempt(ctx context.Context, url, part string, size int64) (got
 	defer cancel(nil)
 	dead := time.AfterFunc(f.stall, func() { cancel(errStalled) })
 	defer dead.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errFatal, err)
 	}
@@ -145,10 +146,15 @@ func rangeStart(resp *http.Response) int64 {
 	return n
 }
 
-// causeOr prefers the reason for which a request was cancelled to the request's own error.
+// causeOr prefers the reason for which a request was cancelled to the request's own error, from which it drops the URL:
+// download names it.
 func causeOr(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
 	}
 	return err
 }
