@@ -98,15 +98,18 @@ func sigmoidGrad(c *call, d []*Value) []*Value {
 	return []*Value{Mul(d[0], Sub(y, Mul(y, y)))}
 }
 
-// SiLU returns x*sigmoid(x) (arXiv 1702.03118). It is ONNX Runtime's QuickGelu with alpha 1.
+// SiLU returns x*sigmoid(x) (arXiv 1702.03118). The sigmoid is a node of its own, and not inside ONNX Runtime's QuickGelu,
+// because the gradient reads it again.
 func SiLU(x *Value) *Value {
 	c := begin("SiLU", x)
-	return c.done(c.emit("QuickGelu", c.in, attr{"alpha", 1.0}))
+	s := c.emit("Sigmoid", c.in)
+	c.saved = []*Value{s}
+	return c.done(c.emit("Mul", []*Value{x, s}))
 }
 
 // With s = sigmoid(x), dx = d*(s + x*s(1-s)) = d*(s + y - y*s).
 func siluGrad(c *call, d []*Value) []*Value {
-	y, s := c.out[0], Sigmoid(c.in[0])
+	y, s := c.out[0], c.saved[0]
 	return []*Value{Mul(d[0], Add(s, Sub(y, Mul(y, s))))}
 }
 

@@ -19,7 +19,7 @@ type onnxOp struct {
 	infer func(n *node) (out []typ, broken string)
 	// inPlace: the CPU kernel reads element i of an operand for the last time before it writes element i of the
 	// result, or, for a scatter, skips its copy when source and destination are one. Kernels that use the result as
-	// scratch space (Gelu, QuickGelu) do not.
+	// scratch space (Gelu) do not.
 	inPlace bool
 }
 
@@ -27,17 +27,16 @@ const ms = "com.microsoft" // ONNX Runtime's own ops, present in every stock bui
 
 // onnxOps lists every ONNX operation that is ever emitted.
 var onnxOps = map[string]onnxOp{
-	"Identity":  {"", sameType, true},
-	"Neg":       {"", floatType, true},
-	"Exp":       {"", floatType, true},
-	"Log":       {"", floatType, true},
-	"Sqrt":      {"", floatType, true},
-	"Erf":       {"", floatType, false},
-	"Sigmoid":   {"", floatType, false},
-	"Gelu":      {"", floatType, false},
-	"QuickGelu": {ms, floatType, false},
-	"Clip":      {"", floatType, true},
-	"Softmax":   {"", floatType, false},
+	"Identity": {"", sameType, true},
+	"Neg":      {"", floatType, true},
+	"Exp":      {"", floatType, true},
+	"Log":      {"", floatType, true},
+	"Sqrt":     {"", floatType, true},
+	"Erf":      {"", floatType, false},
+	"Sigmoid":  {"", floatType, false},
+	"Gelu":     {"", floatType, false},
+	"Clip":     {"", floatType, true},
+	"Softmax":  {"", floatType, false},
 
 	"Add": {"", arithmetic, true},
 	"Sub": {"", arithmetic, true},
@@ -79,8 +78,7 @@ var onnxOps = map[string]onnxOp{
 	"ScatterElements": {"", scatterType, true},
 	"TensorScatter":   {"", scatterType, true},
 
-	"SimplifiedLayerNormalization": {"", rmsNormType, false},
-	"RotaryEmbedding":              {ms, rotaryType, false},
+	"RotaryEmbedding": {ms, rotaryType, false},
 }
 
 func sameType(n *node) ([]typ, string) {
@@ -313,17 +311,6 @@ func scatterType(n *node) ([]typ, string) {
 		}
 	}
 	return []typ{{data.dtype, data.shape}}, ""
-}
-
-func rmsNormType(n *node) ([]typ, string) {
-	x, gain := n.in[0], n.in[1]
-	r := len(x.shape)
-	if r == 0 || !gain.shape.Equal(x.shape[r-1:]) || gain.dtype != x.dtype || !x.dtype.float() {
-		return nil, "want a gain of the size and type of the last dim"
-	}
-	inverse := slices.Clone(x.shape)
-	inverse[r-1] = one
-	return []typ{{x.dtype, x.shape}, {x.dtype, inverse}}, ""
 }
 
 func rotaryType(n *node) ([]typ, string) {

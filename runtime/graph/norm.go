@@ -1,28 +1,36 @@
 package graph
 
 // RMSNorm returns x / sqrt(mean(x^2) + normEps) * gain over the last dim (arXiv 1910.07467): x [..., D], gain [D].
-// The kernel's second result, r = 1/rms [..., 1], is kept for the gradient.
+//
+// It is written in standard ops: ONNX Runtime's fused kernel, SimplifiedLayerNormalization, sits in the default domain of a
+// library that does not define it, so onnx's checker refuses every model that has it, and it is no faster in a whole step.
 func RMSNorm(x, gain *Value, normEps float64) *Value {
 	c := begin("RMSNorm", x, gain)
 	c.name(gain)
-	out := c.add(&node{op: "SimplifiedLayerNormalization", in: c.in,
-		attrs: []attr{{"axis", -1}, {"epsilon", normEps}, {"stash_type", 1}}})
-	c.saved = out[1:]
-	return c.done(out[0])
+	if len(x.shape) == 0 || !gain.shape.Equal(x.shape[len(x.shape)-1:]) || gain.dtype != x.dtype || !x.dtype.float() {
+		c.fail("want x [..., D] and a gain [D] of one floating-point type")
+	}
+	width, ok := gain.shape[0].Int()
+	if !ok {
+		c.fail("the width %v must be a number", gain.shape[0])
+	}
+	number := func(f float64) *Value { return c.g.scalar(x.dtype, f) }
+	square := c.emit("Mul", []*Value{c.reduce("ReduceSumSquare", x, true, -1), number(1 / float64(width))}) // [..., 1]
+	rms := c.emit("Sqrt", []*Value{c.emit("Add", []*Value{square, number(normEps)})})
+	r := c.emit("Div", []*Value{number(1), rms})
+	n := c.emit("Mul", []*Value{x, r})
+	c.saved = []*Value{r, n}
+	return c.done(c.emit("Mul", []*Value{n, gain}))
 }
 
 // With n = x*r: y = n*gain, so dgain = sum of d*n over the leading dims and
 // dx = r*(d*gain - n*mean(d*gain*n)); the mean over D is a product with the gain as a column.
 func rmsNormGrad(c *call, d []*Value) []*Value {
-	x, gain, r := c.in[0], c.in[1], c.saved[0]
-	n := Mul(x, r)
+	gain, r, n := c.in[1], c.saved[0], c.saved[1]
 	dn := Mul(d[0], n)
-	width, ok := gain.shape[0].Int()
-	if !ok {
-		c.fail("the width %v must be a number", gain.shape[0])
-	}
+	width, _ := gain.shape[0].Int()
 	var mean *Value // [..., 1]
-	if column := Reshape(gain, -1, 1); x.Rank() == 1 {
+	if column := Reshape(gain, -1, 1); n.Rank() == 1 {
 		mean = Reshape(MatMul(Reshape(dn, 1, -1), column, false, false, 1/float64(width)), 1)
 	} else {
 		mean = MatMul(dn, column, false, false, 1/float64(width))

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func (e *Engine) Version() string { return e.version }
 
 // Providers lists the execution providers compiled into the library, in its order of preference. A name in the list says
 // nothing about whether the provider works on this machine; mixr uses CPUExecutionProvider.
-func (e *Engine) Providers() []string { return append([]string(nil), e.providers...) }
+func (e *Engine) Providers() []string { return slices.Clone(e.providers) }
 
 // Close gives the environment back; a new engine may then be opened. It is an error, and closes nothing, while sessions,
 // bindings or tensors of the engine are open. A second Close does nothing. The library itself stays mapped.

@@ -35,7 +35,7 @@ func TestMalformed(t *testing.T) {
 		"no JSON":           {file(`{nonsense}`, 0), "invalid character"},
 		"text after":        {file(`{} x`, 0), "after the object"},
 		"two objects":       {file(`{}{}`, 0), "after the object"},
-		"not UTF-8 closed":  {file(`{"a`, 0), "unexpected EOF"},
+		"cut in a name":     {file(`{"a`, 0), "unexpected EOF"},
 		"repeated name":     {file(`{"a":{`+good+`},"a":{`+good+`}}`, 8), `"a" is repeated`},
 		"repeated field":    {file(`{"a":{"dtype":"F32",`+good+`}}`, 8), `"dtype" is repeated`},
 		"unknown field":     {file(`{"a":{"stride":1,`+good+`}}`, 8), `unknown field "stride"`},

@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -40,15 +39,7 @@ type Options struct {
 // Find returns the path of a library, fetching it if it must. Cancelling ctx stops a download; what it has fetched is
 // kept where the next call can go on from it.
 func Find(ctx context.Context, o Options) (string, error) {
-	f := finder{
-		options:  o,
-		platform: runtime.GOOS + "/" + runtime.GOARCH,
-		pins:     pinned,
-		release:  releaseURL,
-		client:   http.DefaultClient,
-		pause:    time.Second,
-		stall:    30 * time.Second,
-	}
+	f := newFinder(o)
 	lib, err := f.find(ctx)
 	if err != nil {
 		return "", fmt.Errorf("fetch: %w", err)
@@ -68,29 +59,11 @@ type finder struct {
 }
 
 func (f *finder) find(ctx context.Context) (string, error) {
-	if lib := f.options.Lib; lib != "" {
-		st, err := os.Stat(lib)
-		if err != nil {
-			return "", fmt.Errorf("MIXR_ORT_LIB: %w (hint: correct it, or leave it empty and mixr fetches the library)", err)
-		}
-		if st.IsDir() {
-			return "", fmt.Errorf("MIXR_ORT_LIB: %s is a folder (hint: give the library itself, libonnxruntime.so.1)", lib)
-		}
-		return lib, nil
+	lib, here, err := f.look()
+	if err != nil || here {
+		return lib, err
 	}
-	p, ok := f.pins[f.platform]
-	if !ok {
-		return "", fmt.Errorf("no ONNX Runtime %s is known for %s (hint: install version 1.24 or later and set MIXR_ORT_LIB to its library)", Version, f.platform)
-	}
-	dir, err := f.cacheDir()
-	if err != nil {
-		return "", err
-	}
-	lib := filepath.Join(dir, p.file)
-	if f.cached(lib) {
-		return lib, nil
-	}
-
+	p, dir := f.pins[f.platform], filepath.Dir(lib)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -154,7 +127,7 @@ func (f *finder) cacheDir() (string, error) {
 }
 
 // cached reports whether a library is there with the checksum that it was installed with. It reads the whole file, some
-// 30 ms, so that a damaged library is fetched again instead of crashing the process that loads it.
+// 50 ms, so that a damaged library is fetched again instead of crashing the process that loads it.
 func (f *finder) cached(lib string) bool {
 	want, err := os.ReadFile(sumFile(lib))
 	if err != nil {
