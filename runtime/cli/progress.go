@@ -76,17 +76,17 @@ type progress struct {
 	name   string
 	now    func() time.Time
 
-	phase    string
-	start    time.Time // of the phase: when the one before it ended
-	first    int       // steps that were done before this process took part
-	shown    time.Time // when the last line was printed
-	shownAt  int       // and at how many steps
-	finished bool      // the phase has been summed up
+	last    time.Time // when the last event came
+	phase   string
+	start   time.Time // of the phase: when the one before it ended
+	first   int       // steps that were done before this process took part
+	shown   time.Time // when the last line was printed
+	shownAt int       // and at how many steps
 }
 
 func newProgress(s *screen, trial string) *progress {
 	p := &progress{screen: s, name: trial, now: time.Now}
-	p.start = p.now()
+	p.last = p.now()
 	return p
 }
 
@@ -94,20 +94,14 @@ func newProgress(s *screen, trial string) *progress {
 func (p *progress) event(e train.Event) {
 	now := p.now()
 	if e.Phase != p.phase {
-		if p.phase != "" {
-			p.start = p.shown
-		}
-		p.phase, p.first, p.shown, p.shownAt, p.finished = e.Phase, e.Done-1, p.start, e.Done-1, false
+		p.phase, p.first, p.shownAt = e.Phase, e.Done-1, e.Done-1
+		p.start, p.shown = p.last, p.last
 	}
-	defer func() {
-		if p.screen.tty {
-			p.shown = now
-		}
-	}()
+	p.last = now
 	spent := now.Sub(p.start)
 	if e.Done == e.Total {
 		p.screen.hide()
-		p.print(now, e, "in "+rounded(spent).String())
+		p.print(e, "in "+rounded(spent).String())
 		return
 	}
 	left := time.Duration(float64(spent) / float64(e.Done-p.first) * float64(e.Total-e.Done))
@@ -118,12 +112,12 @@ func (p *progress) event(e train.Event) {
 	}
 	since := now.Sub(p.shown)
 	if since >= lineEvery || since >= lineAtLeast && (e.Done-p.shownAt)*10 >= e.Total {
-		p.print(now, e, eta)
+		p.shown, p.shownAt = now, e.Done
+		p.print(e, eta)
 	}
 }
 
-func (p *progress) print(now time.Time, e train.Event, time string) {
-	p.shown, p.shownAt = now, e.Done
+func (p *progress) print(e train.Event, time string) {
 	words := append([]string{fmt.Sprintf("%s: %s %d/%d", p.name, e.Phase, e.Done, e.Total)}, figures(e.Metrics)...)
 	fmt.Fprintln(p.screen, strings.Join(append(words, time), "  "))
 }

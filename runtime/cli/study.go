@@ -105,4 +105,3 @@ func spread(values []float64) string {
 	}
 	return fmt.Sprintf("%.3f ± %.3f", mean, math.Sqrt(sum/float64(len(values)-1)))
 }
-

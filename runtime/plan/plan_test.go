@@ -99,6 +99,19 @@ func TestExpandStudy(t *testing.T) {
 	}
 }
 
+func TestFind(t *testing.T) {
+	trials := Expand(load(t, study))
+	for name, want := range map[string]int{"s/base/seed-1": 1, "+kl/seed-2": 1, "seed-1": 3, "kl/seed-2": 0, "nope": 0} {
+		found, err := Find(trials, []string{name})
+		if len(found) != want || (err == nil) != (want > 0) {
+			t.Errorf("%s: %d trials, %v", name, len(found), err)
+		}
+	}
+	if found, err := Find(trials, []string{"seed-1", "base/seed-1"}); err != nil || len(found) != 3 {
+		t.Errorf("a trial named twice counts once: %d, %v", len(found), err)
+	}
+}
+
 var parts = Parts{Data: map[string]string{"a": "d1", "b": "d2"}, Weights: "w", Numerics: "n1"}
 
 // What does not decide a result leaves the identity as it was.

@@ -6,6 +6,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"mixr/runtime/spec"
 )
@@ -70,4 +71,32 @@ func labels(f *spec.File, rung spec.Rung, r *spec.Resolved) map[string]string {
 		out["experiment"] = f.Name
 	}
 	return out
+}
+
+// Find returns the trials that one of the names means, in the order of trials. A name is a trial's, or ends it at a "/":
+// "+mcq/seed-2", or "seed-2" for that seed of every rung. The error lists what there is.
+func Find(trials []Trial, names []string) ([]Trial, error) {
+	chosen := map[int]bool{}
+	for _, name := range names {
+		found := false
+		for i, t := range trials {
+			if strings.HasSuffix("/"+t.Name, "/"+name) {
+				chosen[i], found = true, true
+			}
+		}
+		if !found {
+			all := make([]string, len(trials))
+			for i, t := range trials {
+				all[i] = t.Name
+			}
+			return nil, fmt.Errorf("no trial %s: there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	var out []Trial
+	for i, t := range trials {
+		if chosen[i] {
+			out = append(out, t)
+		}
+	}
+	return out, nil
 }

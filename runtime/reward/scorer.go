@@ -93,10 +93,14 @@ func NewScorer(exp *spec.Experiment, o Options) (*Scorer, error) {
 	if f := exp.Rewards.Format; f != nil {
 		s.formatWeight = &f.Weight
 	}
+	mix := map[string]bool{}
+	for _, source := range exp.Data.Sources {
+		mix[source.Task] = true
+	}
 	for _, task := range data.Tasks {
 		name, ok := exp.Route[string(task)]
-		if !ok {
-			continue
+		if !ok || len(mix) > 0 && !mix[string(task)] {
+			continue // the route has every task, the block of rewards those of the mix
 		}
 		if s.routes[task], err = newRoute(task, name, exp.Rewards, o, space); err != nil {
 			return nil, err

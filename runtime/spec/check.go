@@ -44,7 +44,7 @@ func (c *checker) structure(n *node, s *shape, path string) {
 // value reports a value that its field's constraint refuses.
 func (c *checker) value(n *node, s *shape, f *field, path string) {
 	element := s.items(f)
-	if element == nil || n.value.Kind() != cue.ListKind {
+	if element == nil || n.items == nil && n.value.Kind() != cue.ListKind {
 		if msg, hint := refused(n, f.value); msg != "" {
 			c.report(n.pos(), path, hint, "%s", msg)
 			n.broken = true

@@ -16,7 +16,7 @@ func TestMutantsNeverPanic(t *testing.T) {
 	loaded := 0
 	for range numMutants {
 		tokens := strings.SplitAfter([]string{good, ladder}[rng.IntN(2)], " ")
-		for range 1 + rng.IntN(3) {
+		for range rng.IntN(3) {
 			at := 4 + rng.IntN(len(tokens)-4)
 			switch rng.IntN(4) {
 			case 0:
@@ -47,7 +47,7 @@ func TestMutantsNeverPanic(t *testing.T) {
 			}
 		}
 	}
-	if loaded == 0 || loaded == numMutants {
+	if loaded < 20 || loaded == numMutants {
 		t.Errorf("%d of %d mutants load: the test shows nothing", loaded, numMutants)
 	}
 }

@@ -19,6 +19,7 @@ type loader struct {
 	over    []*node // the overrides, in the order given
 }
 
+// load checks what the user wrote and fills in f; with mistakes in l.out, f is not to be used.
 func (l *loader) load(f *File, overrides []string) {
 	written, mistakes := collect(l.entry.value, "", "")
 	l.out = append(l.out, mistakes...)
@@ -120,6 +121,7 @@ func (r *Resolved) equal(other *Resolved) bool {
 	return slices.EqualFunc(r.Leaves, other.Leaves, func(a, b Leaf) bool { return a.Path == b.Path && a.Value == b.Value })
 }
 
+// seeds reads the replicates of a study.
 func (l *loader) seeds(f *File, n, base *node) {
 	if n == nil {
 		return

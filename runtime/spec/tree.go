@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -106,7 +107,7 @@ func collect(v cue.Value, path, by string) (*node, Diagnostics) {
 		}
 	}
 	if out != nil {
-		n.broken = true
+		n.broken = slices.ContainsFunc(n.items, func(item *node) bool { return item.broken }) // else the mistake is within a block
 		return n, out
 	}
 	if v.Err() != nil {

@@ -28,7 +28,7 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 		rows = append(rows, v...)
 		phase(i+1, nil)
 		return nil
-	})
+	}, nil)
 	return rows, err
 }
 

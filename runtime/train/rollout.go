@@ -64,26 +64,24 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 		}
 	}
 
-	step := prompt
+	d := takeDraw(prompt)
 	for position := 0; ; position++ {
 		next, done := make([]int64, s.count), true
-		tokens, logp := step["next"].Int64(), step["logp"].Float32()
 		for g := range out {
 			c := &out[g]
 			next[g] = int64(s.stop[0])
 			if c.finish != "" {
 				continue // a finished row decodes on unread, since the batch keeps its shape
 			}
-			token := tokens[g]
+			token := d.next[g]
 			if greedy {
-				chosen := step["greedy"].Int64()
-				token = chosen[min(g, len(chosen)-1)] // the prefill has one row for all
+				token = d.greedy[min(g, len(d.greedy)-1)] // the prefill has one row for all
 			}
-			if lp := float64(logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Config.VocabSize {
+			if lp := float64(d.logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Config.VocabSize {
 				return nil, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
 					p.example.ID, token, lp)
 			}
-			c.tokens, c.logp = append(c.tokens, int(token)), append(c.logp, logp[g])
+			c.tokens, c.logp = append(c.tokens, int(token)), append(c.logp, d.logp[g])
 			switch {
 			case slices.Contains(s.stop, int(token)):
 				c.finish = "eos"
@@ -93,20 +91,29 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 				next[g], done = token, false
 			}
 		}
-		if position > 0 {
-			free(step)
-		}
 		if done {
 			return out, nil
 		}
-		if step, err = m.decodeStep(l, p, s, next, position, uniforms(position+1), temperature); err != nil {
+		if d, err = m.decodeStep(l, p, s, next, position, uniforms(position+1), temperature); err != nil {
 			return nil, err
 		}
 	}
 }
 
+// draw is what one prefill or decode run sampled, by row.
+type draw struct {
+	next, greedy []int64
+	logp         []float32
+}
+
+func takeDraw(out map[string]*ort.Tensor) draw {
+	return draw{
+		slices.Clone(out["next"].Int64()), slices.Clone(out["greedy"].Int64()), slices.Clone(out["logp"].Float32()),
+	}
+}
+
 // decodeStep feeds the tokens at the given completion position and samples those at the next.
-func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, position int, u, temperature []float32) (map[string]*ort.Tensor, error) {
+func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, position int, u, temperature []float32) (draw, error) {
 	g, c := s.count, s.maxTokens
 	row, at, mask := make([]int64, g), make([]int64, g), make([]float32, g*c)
 	var pos [3][]int
@@ -129,5 +136,10 @@ func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, posit
 	feed(b, "mask", mask, g, 1, 1, c)
 	feed(b, "u", u, g, 1)
 	feed(b, "temperature", temperature, 1)
-	return b.run()
+	out, err := b.run()
+	if err != nil {
+		return draw{}, err
+	}
+	defer free(out)
+	return takeDraw(out), nil
 }

@@ -212,7 +212,9 @@ func (r *runner) prepare(files map[string][]byte) error {
 		if err != nil {
 			return err
 		}
-		files["graphs/"+g.Name()+".onnx"] = b
+		if err := r.run.WriteFile("graphs/"+g.Name()+".onnx", b); err != nil {
+			return err
+		}
 	}
 	for name, b := range files {
 		if err := r.run.WriteFile(name, b); err != nil {
@@ -276,14 +278,15 @@ func (r *runner) train(ctx context.Context) error {
 		}
 		rec.finish(start, r.run.Attempt())
 		held = append(held, rec)
-		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || ctx.Err() != nil {
+		stop := ctx.Err() != nil // asked once: a step must not be left without its commit
+		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || stop {
 			if err := r.commit(held, step); err != nil {
 				return err
 			}
 			held = nil
 		}
 		report(step, &rec.metrics)
-		if ctx.Err() != nil && step < r.steps {
+		if stop && step < r.steps {
 			return &Interrupted{Dir: r.run.Dir(), Step: step, Steps: r.steps}
 		}
 	}

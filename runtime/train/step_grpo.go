@@ -22,13 +22,16 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 		start := time.Now()
 		err := ordered(ctx, len(groups), len(r.lanes), len(groups), func(lane, i int) (struct{}, error) {
 			return struct{}{}, work(r.lanes[lane], i)
-		}, func(int, struct{}) error { return nil })
+		}, func(int, struct{}) error { return nil }, nil)
 		return seconds(start), err
 	}
 	var err error
 	if rec.timing.RolloutS, err = each(func(l *lane, i int) (err error) {
+		// Completions are counted by the example's place in the stream of the mix: one that comes twice in a batch (an epoch may
+		// end inside it) must not draw the same noise twice, and another batch size must not change the noise.
+		place := (step-1)*len(batch) + i
 		groups[i], err = r.rollout(l, batch[i], sampling{
-			seed: r.exp.Seed, first: (step - 1) * o.GroupSize, count: o.GroupSize,
+			seed: r.exp.Seed, first: place * o.GroupSize, count: o.GroupSize,
 			temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
 		})
 		return err

@@ -64,7 +64,7 @@ func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i 
 		u.loss += v.loss
 		u.units = append(u.units, v)
 		return r.add(v.gradients)
-	})
+	}, func(v *unit) { free(v.gradients) })
 	if err != nil {
 		return nil, err
 	}
