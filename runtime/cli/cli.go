@@ -35,13 +35,10 @@ func Main(ctx context.Context, out, errOut io.Writer, args []string) int {
 		return 0
 	case errors.As(err, &silent):
 		return int(silent)
-	case errors.Is(err, context.Canceled) && !errors.As(err, new(*train.Interrupted)):
-		fmt.Fprintln(errOut, "interrupted")
-		return 130
 	}
 	fmt.Fprintln(errOut, err)
 	switch {
-	case errors.As(err, new(*train.Interrupted)):
+	case errors.As(err, new(*train.Interrupted)), errors.Is(err, context.Canceled):
 		return 130
 	case errors.As(err, new(spec.Diagnostics)), errors.As(err, new(usageError)):
 		return 2
@@ -72,18 +69,21 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mixr",
 		Short: "declarative GRPO experiments on multimodal language models",
-		Long: `mixr trains multimodal language models with GRPO under mixed rewards, from experiments written in CUE.
+		Long: `mixr trains multimodal language models with GRPO under mixed rewards, from experiments written
+in CUE.
 
-An experiment is a file: check it (vet), ask where a value comes from (explain), see what would run and why (plan), run it
-(run), and compare what came out (ls, show, diff). Nothing is computed twice, and a run that was stopped goes on.`,
+An experiment is a file: check it (vet), ask where a value comes from (explain), see what would
+run and why (plan), run it (run), and compare what came out (ls, show, diff). Nothing is computed
+twice, and a run that was stopped goes on.`,
 		Example: `  mixr vet experiments/quickstart.cue
   mixr run experiments/quickstart.cue
   mixr diff quickstart-0123abcd quickstart-4567cdef`,
-		Version:           version(),
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              cobra.ArbitraryArgs, // so that an unknown command is answered here, as a usage error
+		Version:                    version(),
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:                       cobra.ArbitraryArgs, // so that an unknown command is answered here, as a usage error
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return c.Help()

@@ -14,8 +14,9 @@ func (a *app) diffCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "compare two runs: values, rewards with intervals, and the examples that moved",
-		Long: `Print every value in which two runs differ with the place that wrote it, what else differs (versions, platform), the reward
-after training with a 95 % interval of the difference over the same examples, and the examples that moved most.
+		Long: `Print every value in which two runs differ with the place that wrote it, what else differs (versions,
+platform), the reward after training with a 95 % interval of the difference over the same examples,
+and the examples that moved most.
 
 ` + runNames + `
 

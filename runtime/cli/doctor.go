@@ -2,12 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,7 +12,6 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"mixr/runtime/ort"
 	"mixr/runtime/ort/fetch"
@@ -27,8 +23,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "check this machine: ONNX Runtime, memory, folders, settings",
-		Long: `Check what a run needs of this machine and print it, with what to do about each problem; then every machine setting with
-where it comes from. ONNX Runtime is loaded and made to compute if it is here; it is not fetched.
+		Long: `Check what a run needs of this machine and print it, with what to do about each problem; then every
+machine setting with where it comes from. ONNX Runtime is loaded and made to compute if it is here;
+it is not fetched. Nothing is written.
 
 Exit status: 1 if something is broken.`,
 		Example: `  mixr doctor
@@ -150,9 +147,12 @@ func (a *app) checkLibrary() []finding {
 // checkClients looks for what can fetch ONNX Runtime.
 func checkClients() []finding {
 	var found []string
-	for _, name := range []string{"npm", "pip3", "pip"} {
-		if path, err := exec.LookPath(name); err == nil {
-			found = append(found, path)
+	for _, names := range [][]string{{"npm"}, {"pip3", "pip"}} {
+		for _, name := range names {
+			if path, err := exec.LookPath(name); err == nil {
+				found = append(found, path)
+				break
+			}
 		}
 	}
 	if found == nil {
@@ -196,7 +196,8 @@ func meminfo(text, name string) int64 {
 
 func (a *app) checkCache() finding {
 	f := finding{Name: "cache", State: fine}
-	if err := writable(a.machine.CacheDir); err != nil {
+	within, err := canWrite(a.machine.CacheDir)
+	if err != nil {
 		f.State, f.Detail, f.Do = broken, err.Error(), "set cache-dir to a folder that you can write to"
 		return f
 	}
@@ -205,7 +206,7 @@ func (a *app) checkCache() finding {
 		f.State, f.Detail = note, err.Error()
 		return f
 	}
-	f.Detail = fmt.Sprintf("%s, %s used, %s", a.machine.CacheDir, size(used), freeSpace(a.machine.CacheDir))
+	f.Detail = fmt.Sprintf("%s, %s used, %s", a.machine.CacheDir, size(used), freeSpace(within))
 	return f
 }
 
@@ -214,17 +215,17 @@ const leastFree = 1 << 30
 
 func (a *app) checkResults() finding {
 	f := finding{Name: "results", State: fine}
-	if err := writable(a.machine.Results); err != nil {
-		f.State, f.Detail, f.Do = broken, err.Error(), "name another folder with --results"
-		return f
+	within, err := canWrite(a.machine.Results)
+	var runs []report.Listing
+	if err == nil {
+		runs, err = report.List(a.machine.Results)
 	}
-	runs, err := report.List(a.machine.Results)
 	if err != nil {
 		f.State, f.Detail, f.Do = broken, err.Error(), "name another folder with --results"
 		return f
 	}
-	f.Detail = fmt.Sprintf("%s, %s, %s", a.machine.Results, counted(len(runs), "run"), freeSpace(a.machine.Results))
-	if free, err := free(a.machine.Results); err == nil && free < leastFree {
+	f.Detail = fmt.Sprintf("%s, %s, %s", a.machine.Results, counted(len(runs), "run"), freeSpace(within))
+	if free, err := free(within); err == nil && free < leastFree {
 		f.State, f.Do = note, "make room, or name another folder with --results: a checkpoint is three times the policy in float32"
 	}
 	return f
@@ -236,48 +237,4 @@ func (a *app) checkConfig() finding {
 		f.Detail += " (none: defaults, MIXR_* and flags count)"
 	}
 	return f
-}
-
-// folderSize is the size of all files below a folder.
-func folderSize(dir string) (sum int64, err error) {
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // gone since
-		}
-		if err == nil {
-			sum += info.Size()
-		}
-		return err
-	})
-	return sum, err
-}
-
-func free(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
-}
-
-func freeSpace(dir string) string {
-	n, err := free(dir)
-	if err != nil {
-		return "free space not known"
-	}
-	return size(n) + " free"
-}
-
-func size(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.0f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
 }

@@ -17,8 +17,9 @@ func (a *app) explainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain FILE[#NAME] [PATH]",
 		Short: "say where a value comes from",
-		Long: `Print a value of an experiment with the place that set it, the values it overrode, its constraint and its meaning.
-PATH may be a block, such as grpo; without PATH all values are printed. In a study, trials that agree are printed once.`,
+		Long: `Print a value of an experiment with the place that set it, the values it overrode, its constraint
+and its meaning. PATH may be a block, such as grpo; without PATH all values are printed. In a study,
+trials that agree are printed once.`,
 		Example: `  mixr explain experiments/quickstart.cue grpo.kl
   mixr explain experiments/quickstart.cue grpo.kl --set grpo.kl=0.1
   mixr explain experiments/mixed_r1/reward_ladder.cue rewards`,
@@ -60,7 +61,8 @@ func (a *app) explain(file, path string, overrides []string, asJSON bool) error 
 	}
 	var accounts []account
 	var unknown error // of the last trial that has no such value: a rung may add it
-	for _, t := range plan.Expand(f) {
+	trials := plan.Expand(f)
+	for _, t := range trials {
 		leaves := t.Resolved.Leaves
 		if path != "" {
 			if leaves, unknown = t.Resolved.Explain(path); unknown != nil {
@@ -85,10 +87,13 @@ func (a *app) explain(file, path string, overrides []string, asJSON bool) error 
 		return a.printJSON(accounts)
 	}
 	for i, account := range accounts {
-		if len(accounts) > 1 || f.Study {
-			if i > 0 {
-				fmt.Fprintln(a.out)
-			}
+		if i > 0 {
+			fmt.Fprintln(a.out)
+		}
+		switch {
+		case len(account.Trials) == len(trials) && f.Study:
+			fmt.Fprintf(a.out, "# all %s\n", counted(len(trials), "trial"))
+		case f.Study:
 			fmt.Fprintf(a.out, "# %s\n", strings.Join(account.Trials, " "))
 		}
 		fmt.Fprint(a.out, account.text)

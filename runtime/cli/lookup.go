@@ -81,8 +81,8 @@ func (a *app) findRuns(names []string) ([]string, error) {
 }
 
 // runNames is how commands describe a run's name in their help.
-const runNames = `A run is named by its folder, the folder's name in results, its trial, or the beginning of the folder's name or
-of its fingerprint.`
+const runNames = `A run is named by its folder, the folder's name in results, its trial, or the beginning of the
+folder's name or of its fingerprint.`
 
 func isDir(path string) bool {
 	st, err := os.Stat(path)

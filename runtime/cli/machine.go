@@ -50,13 +50,17 @@ func (a *app) bindMachine(root *cobra.Command) {
 		cache = os.TempDir()
 	}
 	f := root.PersistentFlags()
-	f.String("ort-lib", "", "ONNX Runtime library to use (default: found in the cache, or fetched)")
+	f.String("ort-lib", "", "ONNX Runtime library (default: that of the cache, or fetched)")
 	f.String("cache-dir", filepath.Join(cache, "mixr"), "folder for fetched files")
 	f.String("results", "results", "folder for runs")
-	f.Int("workers", runtime.NumCPU(), "units of compute at once; results do not depend on it")
-	f.Int("in-flight", 0, "gradients held at once before they are added (0: workers + 1); results do not depend on it")
+	f.Int("workers", runtime.NumCPU(), "units of compute at once")
+	f.Int("in-flight", 0, "gradients held before they are added (default: workers + 1)")
+	f.Lookup("workers").DefValue = "one a CPU" // in the help
 	f.String("log-level", "warn", "debug, info, warn or error")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if c.Name() == "help" {
+			return nil // also where the configuration file is the trouble
+		}
 		if err := a.readMachine(root); err != nil {
 			return usageError{err}
 		}
@@ -103,7 +107,7 @@ func (a *app) readMachine(root *cobra.Command) error {
 	if err != nil || !slices.Contains([]string{"debug", "info", "warn", "error"}, m.LogLevel) {
 		return m.wrong("log-level", m.LogLevel, "debug, info, warn or error")
 	}
-	a.machine, a.log = m, newLogger(a.errOut, level)
+	a.machine, a.log = m, newLogger(a.errOut, isTerminal(a.errOut), level)
 	for _, name := range strangers(os.Environ()) {
 		a.log.Warn().Msgf("%s is set, and mixr has no such setting%s", name, didYouMean(nearest(name, variables())))
 	}

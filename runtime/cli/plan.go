@@ -18,8 +18,9 @@ func (a *app) planCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan FILE[#NAME]",
 		Short: "say what a run would do, and why",
-		Long: `Print every trial of an experiment or study with its fingerprint, its state and the reason in words: whether it is done
-already, goes on from a checkpoint, or what has changed since it ran. Nothing is started and nothing is fetched.`,
+		Long: `Print every trial of an experiment or study with its fingerprint, its state and the reason in words:
+whether it is done already, goes on from a checkpoint, or what has changed since it ran. Nothing is
+started and nothing is fetched.`,
 		Example: `  mixr plan experiments/mixed_r1/reward_ladder.cue
   mixr plan experiments/quickstart.cue --set grpo.kl=0.1
   mixr plan experiments/mixed_r1/reward_ladder.cue --only seed-1 --json`,
@@ -36,7 +37,7 @@ type trialOptions struct{ set, only []string }
 
 func (o *trialOptions) bind(c *cobra.Command) {
 	bindSet(c, &o.set)
-	c.Flags().StringArrayVar(&o.only, "only", nil, "take only trials of this name, or whose name ends in /TRIAL (may be repeated)")
+	c.Flags().StringArrayVar(&o.only, "only", nil, "take only the trial of this name, or those whose name ends in it, such as seed-1 (may be repeated)")
 }
 
 // trials loads a file and expands it.

@@ -48,7 +48,7 @@ func (s *screen) show(done, total int, text string) {
 		s.bar = progressbar.NewOptions(total,
 			progressbar.OptionSetWriter(s.w), progressbar.OptionSetWidth(24), progressbar.OptionSetPredictTime(false),
 			progressbar.OptionShowCount(), progressbar.OptionSetElapsedTime(false), progressbar.OptionShowDescriptionAtLineEnd(),
-			progressbar.OptionSetTheme(progressbar.ThemeUnicode))
+			progressbar.OptionUseANSICodes(true))
 	}
 	s.bar.Describe(text)
 	_ = s.bar.Set(done) // a bar that cannot be drawn is no reason to stop a run
@@ -107,7 +107,7 @@ func (p *progress) event(e train.Event) {
 	left := time.Duration(float64(spent) / float64(e.Done-p.first) * float64(e.Total-e.Done))
 	eta := "eta " + rounded(left).String()
 	if p.screen.tty {
-		p.screen.show(e.Done, e.Total, strings.Join(append([]string{p.name, e.Phase}, append(figures(e.Metrics), eta)...), "  "))
+		p.screen.show(e.Done, e.Total, strings.Join(append([]string{e.Phase}, append(figures(e.Metrics), eta)...), "  "))
 		return
 	}
 	since := now.Sub(p.shown)
@@ -144,3 +144,11 @@ func figures(m *table.Metrics) []string {
 
 // close removes the bar of a trial that ended early.
 func (p *progress) close() { p.screen.hide() }
+
+// rounded is a duration for people: to the second from ten seconds on, else to the tenth.
+func rounded(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}

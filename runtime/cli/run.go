@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -23,9 +22,10 @@ func (a *app) runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run FILE[#NAME]",
 		Short: "run an experiment or a study, or go on with it",
-		Long: `Run the trials of an experiment or study that are not done, one after the other. A trial counts as done if a run with its
-fingerprint is complete, whatever its name; a run that was stopped goes on from its last checkpoint. A trial that fails does
-not stop the others. ONNX Runtime is fetched the first time.
+		Long: `Run the trials of an experiment or study that are not done, one after the other. A trial counts as
+done if a run with its fingerprint is complete, whatever its name; a run that was stopped goes on
+from its last checkpoint. A trial that fails does not stop the others. ONNX Runtime is fetched the
+first time.
 
 Ctrl-C stops after the step at work and saves it: the same command goes on from there.`,
 		Example: `  mixr run experiments/quickstart.cue
@@ -51,7 +51,7 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 		return fmt.Errorf("results: %w; name another folder with --results", err)
 	}
 	watch := newScreen(a.errOut)
-	a.log = newLogger(watch, a.log.GetLevel())
+	a.log = newLogger(watch, watch.tty, a.log.GetLevel())
 	engine, err := a.openEngine(ctx, watch)
 	if err != nil {
 		return err
@@ -73,14 +73,26 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 
 // runAll runs what is not done, in order. What fails is reported where it happens and summed up in the error.
 func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all []scheduled) error {
-	stop := context.AfterFunc(ctx, func() {
-		fmt.Fprintln(watch, "stopping after this step; a second time ends at once, and what is not saved is computed again")
+	said := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() {
+		defer close(said)
+		fmt.Fprintln(watch, "stopping after this step (a second time ends at once: what is not saved is computed again)")
 	})
-	defer stop()
+	defer func() {
+		if !forget() {
+			<-said // so that nothing is written once the command has returned
+		}
+	}()
 	var failed []string
 	for i, s := range all {
 		if s.why.Kind == plan.Skip {
 			continue // said by the plan above
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped before %s: run the same command again to go on: %w", s.Name, ctx.Err())
+		}
+		if len(all) > 1 {
+			fmt.Fprintf(watch, "trial %d of %d: %s\n", i+1, len(all), s.Name)
 		}
 		err := a.runTrial(ctx, engine, watch, s)
 		switch {
@@ -92,19 +104,9 @@ func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all
 			fmt.Fprintf(watch, "%s failed: %v\n", s.Name, err)
 			failed = append(failed, s.Name)
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%w before trial %d of %d: run the same command again to go on", context.Canceled, i+2, len(all))
-		}
 	}
-	if len(all) == 1 && all[0].why.Kind == plan.Skip {
-		if err := a.printGain(all[0]); err != nil {
-			return err
-		}
-	}
-	if len(all) > 1 {
-		if err := a.printStudy(all); err != nil {
-			return err
-		}
+	if err := a.printEnd(all); err != nil {
+		return err
 	}
 	if failed != nil {
 		return fmt.Errorf("%d of %s failed: %s; run the same command again to try only these", len(failed), counted(len(all), "trial"), strings.Join(failed, ", "))
@@ -133,7 +135,42 @@ func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s
 	return a.printGain(s)
 }
 
-// printGain prints what training changed, where the run lies, and what to type next.
+// printEnd prints what is left to say when all trials have had their turn: the study's table, the numbers of an experiment that
+// was done before, and what to type next.
+func (a *app) printEnd(all []scheduled) error {
+	first, last := all[0], all[len(all)-1]
+	if len(all) > 1 {
+		if err := a.printStudy(all); err != nil {
+			return err
+		}
+		a.printNext("ls", "diff "+filepath.Base(first.dir)+" "+filepath.Base(last.dir))
+		return nil
+	}
+	if first.why.Kind == plan.Skip {
+		if err := a.printGain(first); err != nil {
+			return err
+		}
+	}
+	if other := a.newestOther(first); other != "" {
+		a.printNext("show "+filepath.Base(first.dir), "diff "+other+" "+filepath.Base(first.dir))
+	} else {
+		a.printNext("show " + filepath.Base(first.dir))
+	}
+	return nil
+}
+
+// printNext suggests commands.
+func (a *app) printNext(commands ...string) {
+	flag := ""
+	if a.machine.Origins["results"] == "flag --results" {
+		flag = " --results " + a.machine.Results
+	}
+	for i, c := range commands {
+		fmt.Fprintf(a.errOut, "%-5s mixr %s%s\n", []string{"next:", ""}[min(i, 1)], c, flag)
+	}
+}
+
+// printGain prints what training changed, and where the run lies.
 func (a *app) printGain(s scheduled) error {
 	gain, err := report.ReadGain(s.dir)
 	if err != nil {
@@ -144,25 +181,17 @@ func (a *app) printGain(s scheduled) error {
 		return err
 	}
 	fmt.Fprintf(a.out, "run folder: %s\n", s.dir)
-	run, flags := filepath.Base(s.dir), ""
-	if a.machine.Origins["results"] == "flag --results" {
-		flags = " --results " + a.machine.Results
-	}
-	fmt.Fprintf(a.errOut, "next: mixr show %s%s\n", run, flags)
-	if other := a.newestOther(s); other != "" {
-		fmt.Fprintf(a.errOut, "      mixr diff %s %s%s\n", other, run, flags)
-	}
 	return nil
 }
 
-// newestOther is the newest complete run beside s, which a diff would be against; empty if there is none.
+// newestOther is the newest complete run of the same experiment beside s; empty if there is none.
 func (a *app) newestOther(s scheduled) string {
 	runs, err := report.List(a.machine.Results)
 	if err != nil {
 		return ""
 	}
 	for _, r := range runs {
-		if r.State == "done" && r.Stage == s.Experiment.Stage && filepath.Base(r.Dir) != filepath.Base(s.dir) {
+		if r.State == "done" && r.Name == s.Experiment.Name && filepath.Base(r.Dir) != filepath.Base(s.dir) {
 			return filepath.Base(r.Dir)
 		}
 	}
@@ -189,16 +218,4 @@ func (a *app) openEngine(ctx context.Context, watch *screen) (*ort.Engine, error
 		return nil, err
 	}
 	return ort.Open(lib)
-}
-
-// writable makes the folder if it is missing and tries to write in it.
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".writable-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"mixr/runtime/plan"
 	"mixr/runtime/report"
@@ -147,19 +147,11 @@ func (s scheduled) files() (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for name, v := range map[string]any{specFile: s.Experiment, table.ProvenanceFile: origins} {
-		text, err := json.MarshalIndent(v, "", "  ")
-		if err != nil {
+		var text bytes.Buffer
+		if err := writeJSON(&text, v); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		files[name] = append(text, '\n')
+		files[name] = text.Bytes()
 	}
 	return files, nil
-}
-
-// rounded is a duration for people: to the second from ten seconds on, else to the tenth.
-func rounded(d time.Duration) time.Duration {
-	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Second)
 }

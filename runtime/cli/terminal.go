@@ -33,16 +33,20 @@ func (a *app) style() report.Style {
 	return s
 }
 
-func newLogger(w io.Writer, level zerolog.Level) zerolog.Logger {
-	if isTerminal(w) {
+// newLogger logs for people on a terminal, else one JSON object a line.
+func newLogger(w io.Writer, tty bool, level zerolog.Level) zerolog.Logger {
+	if tty {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: "15:04:05", NoColor: os.Getenv("NO_COLOR") != ""}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
 // printJSON writes v for programs.
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.out)
+func (a *app) printJSON(v any) error { return writeJSON(a.out, v) }
+
+// writeJSON writes v indented, and <think> as it is.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

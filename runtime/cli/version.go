@@ -19,7 +19,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print versions",
-		Long:  "Print the version of mixr and of what decides its results: arithmetic, schema and ONNX Runtime.",
+		Long:  "Print the version of mixr, and of what decides its results: arithmetic, schema, ONNX Runtime.",
 		Args:  arguments(0, false),
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintf(a.out, "mixr %s\nnumerics %s, schema %s, ONNX Runtime %s (pinned)\n%s %s/%s\n",

@@ -20,8 +20,8 @@ func (a *app) vetCommand() *cobra.Command {
 		Short: "check files: every mistake, one a line",
 		Long: `Check experiments, studies and dataset cards, and print every mistake as file:line:col: path: message.
 
-A card's rows and image headers are always read. Of an experiment, --data also opens cards and policy, as a run would do
-before it starts. ONNX Runtime is not needed.`,
+A card's rows and image headers are always read. Of an experiment, --data also opens cards and
+policy, as a run would do before it starts. ONNX Runtime is not needed.`,
 		Example: `  mixr vet experiments/*.cue
   mixr vet --data experiments/quickstart.cue
   mixr vet datasets/nlvr/card.cue`,

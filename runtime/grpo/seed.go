@@ -31,10 +31,10 @@ func NewStream(seed uint64, exampleID string, completion int) Stream {
 	return Stream{absorb(key, uint64(completion))}
 }
 
-// Uniform returns the uniform of the token at a 0-based position of the completion: a multiple of 2^-24 in [0, 1), so
-// exactly representable in float32 and never rounded up to 1.
+// Uniform returns the uniform of the token at a 0-based position of the completion: an odd multiple of 2^-24, so strictly
+// between 0 and 1 (inverse-CDF sampling could draw a token of probability 0 at 0) and exact in float32.
 func (s Stream) Uniform(position int) float32 {
-	return float32(mix(s.key+golden*uint64(position+1))>>40) * 0x1p-24
+	return float32(mix(s.key+golden*uint64(position+1))>>40|1) * 0x1p-24
 }
 
 // Uniform is NewStream(seed, exampleID, completion).Uniform(position): the seed law in one call.

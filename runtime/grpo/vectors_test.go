@@ -278,6 +278,9 @@ func (c advantageCase) test(t *testing.T, tol float64) {
 	}
 	// LoneAsZero: the files follow TRL, where only a row without any reward is left out of the sums.
 	o := Advantage{GroupSize: c.GroupSize, Combine: Combine(c.Aggregation), Scale: Scale(c.Scale), Std: std, StdEps: c.Epsilon, LoneAsZero: true}
+	if o.Combine == NormalizeThenSum {
+		o.Scale = "" // TRL accepts a scale there and ignores it
+	}
 	got, err := Advantages(c.Rewards, c.Weights, o)
 	noError(t, err)
 	nearRows(t, "advantages", [][]float64{got.Advantage}, [][]float64{c.Advantages}, tol)
@@ -299,7 +302,9 @@ func (p lossParams) variant(t *testing.T) Variant {
 	t.Helper()
 	v, err := VariantOf(p.LossType)
 	noError(t, err)
-	v.Level = Level(p.Level)
+	if p.Level != "" {
+		v.Level = Level(p.Level)
+	}
 	v.ClipLow, v.ClipHigh, v.RatioCap = p.EpsLow, p.EpsHigh, p.Cap
 	v.TauPos, v.TauNeg = p.TauPos, p.TauNeg
 	v.KPos, v.LambdaPos, v.KNeg, v.LambdaNeg = p.KPos, p.LambdaPos, p.KNeg, p.LambdaNeg

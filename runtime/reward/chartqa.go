@@ -47,7 +47,7 @@ func chartFloat(s string) (float64, bool) {
 // pythonFloat parses as Python's float(str) does. strconv.ParseFloat differs: it refuses surrounding blanks and
 // non-ASCII digits, accepts hexadecimal floats, and reports an error beside the infinity of an overflow.
 func pythonFloat(s string) (float64, bool) {
-	s = strings.TrimFunc(s, pythonSpace)
+	s = strings.TrimSpace(s)
 	var ascii strings.Builder
 	for _, r := range s {
 		switch {
@@ -72,9 +72,6 @@ func pythonFloat(s string) (float64, bool) {
 	}
 	return f, true
 }
-
-// pythonSpace is str.isspace: unicode.IsSpace and the four ASCII separators.
-func pythonSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
 
 // digitValue relies on Unicode's decimal digits coming in runs of ten that start at a zero.
 func digitValue(r rune) byte {

@@ -33,13 +33,20 @@ type Result struct {
 }
 
 // TaskScore is the value of the component named by Task, without weight and without format: what a data filter compares.
-func (r Result) TaskScore() float64 {
-	for name, v := range map[string]*float64{Matching: r.Matching, Chart: r.Chart, IoU: r.IoU, BMAS: r.BMAS} {
-		if name == r.Task && v != nil {
-			return *v
-		}
+// It is defined on results of Score only.
+func (r Result) TaskScore() float64 { return **r.component(r.Task) }
+
+// component returns the field of a task component.
+func (r *Result) component(name string) **float64 {
+	switch name {
+	case Matching:
+		return &r.Matching
+	case Chart:
+		return &r.Chart
+	case IoU:
+		return &r.IoU
 	}
-	return 0
+	return &r.BMAS
 }
 
 // Frame relates the image the policy saw to the stored image that gold boxes refer to. The zero value is right for
@@ -59,7 +66,6 @@ type Options struct {
 type Scorer struct {
 	routes       map[data.Task]route
 	formatWeight *float64 // nil = no format reward
-	space        Space
 }
 
 // route is where examples of a task go.
@@ -89,7 +95,7 @@ func NewScorer(exp *spec.Experiment, o Options) (*Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scorer{routes: map[data.Task]route{}, space: space}
+	s := &Scorer{routes: map[data.Task]route{}}
 	if f := exp.Rewards.Format; f != nil {
 		s.formatWeight = &f.Weight
 	}
@@ -197,16 +203,7 @@ func (s *Scorer) Score(ex data.Example, completion string, frame Frame) (Result,
 		}
 	}
 	out.Parsed, out.Note = v.parsed, v.note
-	switch r.name {
-	case Matching:
-		out.Matching = &v.value
-	case Chart:
-		out.Chart = &v.value
-	case IoU:
-		out.IoU = &v.value
-	case BMAS:
-		out.BMAS = &v.value
-	}
+	*out.component(r.name) = &v.value
 	out.Reward = r.weight * v.value
 	if s.formatWeight != nil {
 		f := 0.0

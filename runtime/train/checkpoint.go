@@ -75,7 +75,11 @@ func (m *model) loadCheckpoint(dir string, step int) error {
 	if state.Step != step {
 		return fmt.Errorf("checkpoint: %s is of step %d, want %d; %s", dir, state.Step, step, hint)
 	}
-	for name, want := range state.SHA256 {
+	for _, name := range []string{policyFile, optimizerFile} {
+		want, sealed := state.SHA256[name]
+		if !sealed {
+			return fmt.Errorf("checkpoint: %s does not list %s; %s", filepath.Join(dir, stateFile), name, hint)
+		}
 		got, err := fileSHA(filepath.Join(dir, name))
 		if err != nil {
 			return fmt.Errorf("checkpoint: %w; %s", err, hint)

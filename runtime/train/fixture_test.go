@@ -88,9 +88,11 @@ func (w *world) write(name, text string) {
 
 func (w *world) writeJSON(name string, v any) {
 	w.t.Helper()
-	text, err := json.Marshal(v)
-	check(w.t, err)
-	w.write(name, string(text))
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // <|im_end|> stays legible
+	check(w.t, e.Encode(v))
+	w.write(name, b.String())
 }
 
 // writePolicy writes configuration and tokenizer; the weights are drawn at random.
@@ -335,5 +337,6 @@ func (w *world) draw(r *runner, ex data.Example, first, n int) *group {
 		seed: r.exp.Seed, first: first, count: n, temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
 	})
 	check(w.t, err)
+	check(w.t, g.reward(r.lanes[0]))
 	return g
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"mixr/runtime/data"
 	"mixr/runtime/models/qwen25vl"
@@ -136,14 +137,7 @@ func (m *model) readWeight(s *weights.Store, name string, shape []int) error {
 	if !s.Has(name) {
 		return fmt.Errorf("weight %s %v is missing", name, shape)
 	}
-	got, want := 1, 1
-	for _, d := range s.Shape(name) {
-		got *= d
-	}
-	for _, d := range shape {
-		want *= d
-	}
-	if got != want { // equal sizes pass: the patch embedding is 5-D in checkpoints
+	if !sameLayout(s.Shape(name), shape) {
 		return fmt.Errorf("weight %s has shape %v, want %v", name, s.Shape(name), shape)
 	}
 	dst := m.weights[name].Float32()
@@ -151,6 +145,21 @@ func (m *model) readWeight(s *weights.Store, name string, shape []int) error {
 		return err
 	}
 	return weights.CheckFinite(name, dst)
+}
+
+// sameLayout reports whether a stored shape is the wanted one, perhaps with its last dimension split: the patch embedding is a
+// matrix [Dv, 1176] here and a convolution [Dv, 3, 2, 14, 14] in checkpoints. An equal number of elements is not enough: a
+// transposed matrix has it too.
+func sameLayout(stored, want []int) bool {
+	last := len(want) - 1
+	if len(stored) <= last || !slices.Equal(stored[:last], want[:last]) {
+		return false
+	}
+	size := 1
+	for _, d := range stored[last:] {
+		size *= d
+	}
+	return size == want[last]
 }
 
 // export writes the policy as a folder in Hugging Face layout, bf16, which policy.from of another experiment can name.

@@ -97,17 +97,23 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 	if r.inFlight == 0 {
 		r.inFlight = o.Workers + 1
 	}
-	r.run, err = table.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch there, err := table.ReadManifest(dir); {
+	case errors.Is(err, fs.ErrNotExist):
 		r.run, err = table.Create(dir, m)
-	}
-	if err != nil {
+		if err != nil {
+			return out, err
+		}
+	case err != nil:
 		return out, err
+	default:
+		if err := same(dir, there, m); err != nil { // before Open, which changes the folder
+			return out, err
+		}
+		if r.run, err = table.Open(dir); err != nil {
+			return out, err
+		}
 	}
 	defer r.run.Close()
-	if err := r.same(m); err != nil {
-		return out, err
-	}
 	out.Warnings = append(r.run.Warnings(), r.elsewhere(m)...)
 	if r.run.Manifest().Status == table.Done {
 		out.Already = true
@@ -120,7 +126,7 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 	var interrupted *Interrupted
 	switch {
 	case err == nil:
-	case errors.As(err, &interrupted) || ctx.Err() != nil:
+	case errors.As(err, &interrupted), ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		if interrupted == nil {
 			err = &Interrupted{Dir: dir, Step: r.run.Step(), Steps: r.steps}
 		}
@@ -132,9 +138,9 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 }
 
 // same refuses a folder that holds another trial: its name has only some digits of the fingerprint.
-func (r *runner) same(m table.Manifest) error {
-	if got, want := r.run.Manifest().Fingerprint["combined"], m.Fingerprint["combined"]; got != want {
-		return fmt.Errorf("%s holds a run of another trial (fingerprint %.12s, this one is %.12s): name another results folder", r.run.Dir(), got, want)
+func same(dir string, there, m table.Manifest) error {
+	if got, want := there.Fingerprint["combined"], m.Fingerprint["combined"]; got != want {
+		return fmt.Errorf("%s holds a run of another trial (fingerprint %.12s, this one is %.12s): name another results folder", dir, got, want)
 	}
 	return nil
 }

@@ -1,0 +1,121 @@
+package train
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mixr/runtime/table"
+)
+
+// Variables that make this test binary a child which runs the trial of a world into a folder.
+const (
+	childWorld = "MIXR_TRAIN_TEST_WORLD"
+	childDir   = "MIXR_TRAIN_TEST_DIR"
+)
+
+// killed is the trial of these tests: enough steps and checkpoints for a kill to land anywhere.
+func killed(w *world) *Inputs {
+	return w.open("tiny.cue", "grpo.steps=12", "checkpoint.every=1", "checkpoint.keep=2", "grpo.batch_size=8")
+}
+
+// child starts a process on the trial.
+func child(t *testing.T, w *world, dir string) (cmd *exec.Cmd, output *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], "-test.run=^TestKilledRunContinues$")
+	cmd.Env = append(os.Environ(), childWorld+"="+w.dir, childDir+"="+dir)
+	output = &bytes.Buffer{}
+	cmd.Stdout, cmd.Stderr = output, output
+	check(t, cmd.Start())
+	return cmd, output
+}
+
+// TestKilledRunContinues kills the process of a run again and again, from its start to its end, and expects each time that the next
+// process goes on, and in the end the bytes of a run that was left alone.
+func TestKilledRunContinues(t *testing.T) {
+	if dir := os.Getenv(childDir); dir != "" {
+		w := &world{t, os.Getenv(childWorld)}
+		_, err := w.run(t.Context(), killed(w), dir, Options{Workers: 2})
+		check(t, err)
+		return
+	}
+	if testing.Short() {
+		t.Skip("starts and kills processes")
+	}
+	w := newWorld(t)
+	whole := filepath.Join(t.TempDir(), "run")
+	start := time.Now()
+	cmd, output := child(t, w, whole)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	length := time.Since(start)
+	want := results(t, whole)
+
+	const kills = 10
+	rng := rand.New(rand.NewPCG(1, 2))
+	done, resumed := 0, map[int]bool{}
+	for folder := 0; done < kills; folder++ {
+		dir := filepath.Join(t.TempDir(), "run")
+		for attempt := 0; ; attempt++ {
+			if attempt > 40 {
+				t.Fatal("the run does not come to an end")
+			}
+			cmd, output := child(t, w, dir)
+			timer := time.AfterFunc(time.Duration(rng.Int64N(int64(length))), func() { _ = cmd.Process.Kill() }) // it may have ended by itself
+			err := cmd.Wait()
+			timer.Stop()
+			if err == nil {
+				break
+			}
+			if cmd.ProcessState.Exited() {
+				t.Fatalf("attempt %d in folder %d failed by itself: %v\n%s", attempt, folder, err, output)
+			}
+			done++
+			if m, err := table.ReadManifest(dir); err == nil {
+				resumed[last(m.Checkpoints)] = true
+			}
+		}
+		sameResults(t, "killed", results(t, dir), want)
+	}
+	t.Logf("%d kills of a run of %v; checkpoints that were left: %v", done, length.Round(time.Millisecond), resumed)
+	if len(resumed) < 3 {
+		t.Errorf("the kills left checkpoints %v only: they do not spread over the run", resumed)
+	}
+}
+
+// TestSecondProcessIsRefused starts a run in a folder that another process works on.
+func TestSecondProcessIsRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills a process")
+	}
+	w := newWorld(t)
+	dir := filepath.Join(t.TempDir(), "run")
+	cmd, output := child(t, w, dir)
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if h, held := table.HeldBy(dir); held && h.PID == cmd.Process.Pid {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the child never took the folder\n%s", output)
+		}
+	}
+	_, err := w.run(t.Context(), killed(w), dir, Options{})
+	var held *table.HeldError
+	if !errors.As(err, &held) || held.Holder.PID != cmd.Process.Pid {
+		t.Fatalf("got %v, want the folder held by pid %d", err, cmd.Process.Pid)
+	}
+	for _, part := range []string{dir, "pid ", "since ", "wait for it or stop it"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+}
