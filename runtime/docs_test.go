@@ -20,7 +20,8 @@ var pages = []string{
 	"../experiments/README.md", "../experiments/policies/nano/README.md", "../results/README.md", "README.md",
 }
 
-// Every complete experiment in README.md loads. Its first line says where it would stand.
+// Every complete experiment in README.md loads, and the mistakes that the page shows are those of the first with two slips.
+// The first line of an experiment says where it would stand.
 func TestReadmeExperiments(t *testing.T) {
 	project := t.TempDir()
 	if err := os.Mkdir(filepath.Join(project, "experiments"), 0o755); err != nil {
@@ -35,7 +36,7 @@ func TestReadmeExperiments(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files := readmeExperiments(t)
+	readme, files := page(t, "../README.md"), readmeExperiments(t)
 	if len(files) < 2 {
 		t.Errorf("README.md has %d experiments, want one and a study", len(files))
 	}
@@ -47,6 +48,17 @@ func TestReadmeExperiments(t *testing.T) {
 		if _, mistakes := spec.Load(path, nil); len(mistakes) > 0 {
 			t.Errorf("README.md: %v", mistakes)
 		}
+	}
+
+	t.Chdir(project) // positions are relative to the working folder
+	const shown = "experiments/boxes.cue"
+	slips := strings.NewReplacer(`"chart"`, `"charts"`, "learning_rate:", "learning_rat:").Replace(files[shown])
+	if err := os.WriteFile(shown, []byte(slips), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, mistakes := spec.Load(shown, nil)
+	if !strings.Contains(readme, "```text\n"+mistakes.Error()+"\n```") {
+		t.Errorf("README.md should show these mistakes:\n%v", mistakes)
 	}
 }
 

@@ -44,7 +44,7 @@ trials that agree are printed once.`,
 
 // bindSet gives a command the flag --set.
 func bindSet(c *cobra.Command, overrides *[]string) {
-	c.Flags().StringArrayVar(overrides, "set", nil, "override a value, as PATH=VALUE (may be repeated)")
+	c.Flags().StringArrayVar(overrides, "set", nil, "override a value, as `PATH=VALUE` (repeatable)")
 }
 
 // account is what several trials say about the same values.

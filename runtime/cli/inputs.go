@@ -69,5 +69,8 @@ func (c inputCache) openAll(trials []plan.Trial) ([]*train.Inputs, error) {
 			others = append(others, err)
 		}
 	}
-	return all, errors.Join(mistakes.Err(), errors.Join(others...))
+	if err := errors.Join(append([]error{mistakes.Err()}, others...)...); err != nil {
+		return nil, usageError{err}
+	}
+	return all, nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mixr/runtime/cli"
+	"mixr/runtime/table"
 )
 
 // TestInterrupt stops a run between two steps, as Ctrl-C does, and lets the same command go on to the same tables.
@@ -39,6 +40,24 @@ func TestInterrupt(t *testing.T) {
 			t.Errorf("an interrupted run said nothing of %q:\n%s", want, said)
 		}
 	}
+
+	// While another process has the run, it is left alone.
+	found, err := filepath.Glob("stopped/tiny-*")
+	if err != nil || len(found) != 1 {
+		t.Fatalf("found %v, %v; want one run", found, err)
+	}
+	held, err := table.Open(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	said = mixr(t.Context(), &trigger{}, 1, "run", "tiny.cue", "--results", "stopped")
+	if !strings.Contains(said, "tiny  running  pid ") || !strings.Contains(said, "is in use by pid ") {
+		t.Errorf("a run in use was not said to be:\n%s", said)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+
 	said = mixr(t.Context(), &trigger{}, 0, "run", "tiny.cue", "--results", "stopped")
 	if want := "incomplete: resumes at step 1 of 2"; !strings.Contains(said, want) {
 		t.Errorf("the second run did not say %q:\n%s", want, said)

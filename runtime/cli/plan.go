@@ -37,7 +37,7 @@ type trialOptions struct{ set, only []string }
 
 func (o *trialOptions) bind(c *cobra.Command) {
 	bindSet(c, &o.set)
-	c.Flags().StringArrayVar(&o.only, "only", nil, "take only the trial of this name, or those whose name ends in it, such as seed-1 (may be repeated)")
+	c.Flags().StringArrayVar(&o.only, "only", nil, "only trials whose name is or ends in `TRIAL`, such as seed-1 (repeatable)")
 }
 
 // trials loads a file and expands it.

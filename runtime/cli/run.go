@@ -172,13 +172,16 @@ func (a *app) printNext(commands ...string) {
 
 // printGain prints what training changed, and where the run lies.
 func (a *app) printGain(s scheduled) error {
-	gain, err := report.ReadGain(s.dir)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(a.out, "\n%s: reward on held-out examples\n", s.Name)
-	if err := gain.Text(a.out, a.style()); err != nil {
-		return err
+	fmt.Fprintln(a.out)
+	if s.Experiment.Eval.Examples > 0 {
+		gain, err := report.ReadGain(s.dir)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "%s: reward on held-out examples\n", s.Name)
+		if err := gain.Text(a.out, a.style()); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(a.out, "run folder: %s\n", s.dir)
 	return nil

@@ -17,8 +17,12 @@ type rung struct {
 	tasks  map[string][]float64 // task -> mean over examples of each trial that has finished; "" = all tasks
 }
 
-// printStudy prints a row a rung: mean reward after training of each task, over seeds.
+// printStudy prints a row a rung: mean reward after training of each task, over seeds. It reads the runs, so it covers those of
+// earlier commands.
 func (a *app) printStudy(all []scheduled) error {
+	if !slices.ContainsFunc(all, func(s scheduled) bool { return s.Experiment.Eval.Examples > 0 }) {
+		return nil // nothing is measured
+	}
 	var rungs []*rung
 	var tasks []string
 	for _, s := range all {

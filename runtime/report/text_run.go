@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -15,18 +16,28 @@ const minute = "2006-01-02 15:04"
 // ListText writes one line a run.
 func ListText(w io.Writer, s Style, runs []Listing) error {
 	p := &page{Style: s, w: w}
+	headers := []string{"run", "status", "stage", ">seed", ">steps", ">before", ">after", "started"}
+	// Runs of one study share their name: there the trial tells them apart.
+	trials := slices.ContainsFunc(runs, func(l Listing) bool { return l.Trial != "" && l.Trial != l.Name })
+	if trials {
+		headers = slices.Insert(headers, 1, "trial")
+	}
 	var rows [][]string
 	for _, l := range runs {
 		if l.Broken != "" {
 			continue
 		}
-		rows = append(rows, []string{
+		row := []string{
 			printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), fmt.Sprintf("%d/%d", l.Step, l.Steps),
 			optional(l.Before), optional(l.After), l.Start.Local().Format(minute),
-		})
+		}
+		if trials {
+			row = slices.Insert(row, 1, printable(cmp.Or(l.Trial, l.Name)))
+		}
+		rows = append(rows, row)
 	}
 	if len(rows) > 0 {
-		p.line("%s", s.grid([]string{"run", "status", "stage", ">seed", ">steps", ">before", ">after", "started"}, rows))
+		p.line("%s", s.grid(headers, rows))
 	}
 	for _, l := range runs {
 		if l.Broken != "" {

@@ -128,7 +128,7 @@ func (m *model) initialise(in *Inputs) error {
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("policy %s:\n%w", in.Policy, err)
+		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Policy, err)
 	}
 	return nil
 }
