@@ -122,8 +122,8 @@ func (a *app) checkLibrary() []finding {
 	case err != nil:
 		return []finding{{"ONNX Runtime", broken, err.Error(), "correct or clear the setting ort-lib"}}
 	case lib == "":
-		f := finding{"ONNX Runtime", note, fmt.Sprintf("%s is not here: the first mixr run fetches it by npm, pip or from GitHub, whichever works first", fetch.Version), ""}
-		return []finding{f}
+		return []finding{{Name: "ONNX Runtime", State: note,
+			Detail: fetch.Version + " is not here: the first mixr run fetches it by npm, pip or from GitHub, whichever works first"}}
 	}
 	engine, err := ort.Open(lib)
 	if err != nil {
@@ -156,14 +156,16 @@ func checkClients() []finding {
 		}
 	}
 	if found == nil {
-		return []finding{{"clients", note, "neither npm nor pip is here: ONNX Runtime can be fetched from GitHub alone", "install npm or pip if GitHub cannot be reached"}}
+		return []finding{{"clients", note, "neither npm nor pip is here: ONNX Runtime can be fetched from GitHub alone",
+			"install npm or pip if GitHub cannot be reached"}}
 	}
 	return []finding{{Name: "clients", State: fine, Detail: strings.Join(found, ", ")}}
 }
 
 func (a *app) checkProcessors() finding {
 	n := runtime.NumCPU()
-	f := finding{Name: "processors", State: fine, Detail: fmt.Sprintf("%s %s/%s, %s of one thread each", counted(n, "CPU"), runtime.GOOS, runtime.GOARCH, counted(a.machine.Workers, "worker"))}
+	f := finding{Name: "processors", State: fine, Detail: fmt.Sprintf("%s %s/%s, %s of one thread each", counted(n, "CPU"),
+		runtime.GOOS, runtime.GOARCH, counted(a.machine.Workers, "worker"))}
 	if a.machine.Workers > n {
 		f.State, f.Do = note, fmt.Sprintf("set workers to %d: more only take memory", n)
 	}

@@ -93,7 +93,8 @@ func (a *app) readMachine(root *cobra.Command) error {
 			m.Origins[name] = "default"
 		}
 	}
-	m.OrtLib, m.CacheDir, m.Results, m.LogLevel = v.GetString("ort-lib"), v.GetString("cache-dir"), v.GetString("results"), v.GetString("log-level")
+	m.OrtLib, m.CacheDir = v.GetString("ort-lib"), v.GetString("cache-dir")
+	m.Results, m.LogLevel = v.GetString("results"), v.GetString("log-level")
 	if m.Workers, err = m.atLeast(v, "workers", 1); err != nil {
 		return err
 	}

@@ -109,7 +109,8 @@ func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all
 		return err
 	}
 	if failed != nil {
-		return fmt.Errorf("%d of %s failed: %s; run the same command again to try only these", len(failed), counted(len(all), "trial"), strings.Join(failed, ", "))
+		return fmt.Errorf("%d of %s failed: %s; run the same command again to try only these",
+			len(failed), counted(len(all), "trial"), strings.Join(failed, ", "))
 	}
 	return nil
 }
@@ -204,7 +205,8 @@ func (a *app) newestOther(s scheduled) string {
 // versions are what a run is not identified by and may still differ in, for mixr diff.
 func versions(engine *ort.Engine) map[string]string {
 	return map[string]string{
-		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(),
+		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 	}
 }
 

@@ -37,7 +37,9 @@ func (a *app) schedule(trials []plan.Trial, inputs []*train.Inputs, onnxruntime 
 	var out []scheduled
 	for i, t := range trials {
 		s := scheduled{Trial: t, inputs: inputs[i]}
-		s.print = plan.Identify(t.Experiment, plan.Parts{Data: s.inputs.DataHash, Weights: s.inputs.WeightsHash, Numerics: engineNumerics(onnxruntime)})
+		s.print = plan.Identify(t.Experiment, plan.Parts{
+			Data: s.inputs.DataHash, Weights: s.inputs.WeightsHash, Numerics: engineNumerics(onnxruntime),
+		})
 		s.why = plan.Why(t, s.print, past)
 		switch s.why.Kind {
 		case plan.New, plan.Changed:
@@ -73,7 +75,9 @@ func (a *app) pastRuns() ([]plan.Past, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(runs, func(x, y report.Listing) int { return cmp.Or(x.Start.Compare(y.Start), cmp.Compare(x.Dir, y.Dir)) })
+	slices.SortStableFunc(runs, func(x, y report.Listing) int {
+		return cmp.Or(x.Start.Compare(y.Start), cmp.Compare(x.Dir, y.Dir))
+	})
 	var past []plan.Past
 	for _, run := range runs {
 		m, err := table.ReadManifest(run.Dir)
@@ -113,8 +117,8 @@ func pastRun(dir string, m table.Manifest) plan.Past {
 	return p
 }
 
-// Files that describe a run, beside those of package table.
-const specFile = "spec.json" // the resolved experiment
+// specFile holds the resolved experiment of a run.
+const specFile = "spec.json"
 
 // manifest is the part of a run's manifest that is known before it starts.
 func (s scheduled) manifest(versions map[string]string) table.Manifest {

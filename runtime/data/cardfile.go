@@ -13,6 +13,7 @@ import (
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
 	cueerrors "cuelang.org/go/cue/errors"
+	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 
 	"mixr/runtime/spec"
@@ -48,13 +49,13 @@ func readCard(path string) (*Card, error) {
 		inst.ImportPath = importPath
 		if importPath != schema.ImportPath {
 			inst.Err = cueerrors.Newf(pos, "import %q: a card may import %q only", importPath, schema.ImportPath)
-		} else if err := errors.Join(inst.AddFile("stub.cue", stub), inst.Complete()); err != nil {
+		} else if err := errors.Join(addFile(inst, "stub.cue", stub), inst.Complete()); err != nil {
 			panic(err) // a constant
 		}
 		return inst
 	}))
 	inst := builder.NewInstance(dir, nil)
-	if err := inst.AddFile(path, text); err != nil {
+	if err := addFile(inst, path, text); err != nil {
 		return nil, cueMistakes(path, err)
 	}
 	if err := inst.Complete(); err != nil {
@@ -139,13 +140,25 @@ func want(constraint cue.Value) string {
 	return fmt.Sprint(constraint)
 }
 
+// addFile parses a file into an instance. The error, if any, is one of CUE's.
+func addFile(inst *build.Instance, name string, text any) error {
+	file, err := parser.ParseFile(name, text, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	if err := inst.AddSyntax(file); err != nil { // not returned as it is: a nil errors.Error would be an error
+		return err
+	}
+	return nil
+}
+
 // schemaDataset is #Dataset of the embedded schema.
 func schemaDataset(ctx *cue.Context) (cue.Value, error) {
 	inst := build.NewContext().NewInstance("schema", nil)
 	entries, err := schema.Files.ReadDir(".")
 	for _, entry := range entries {
 		text, readErr := schema.Files.ReadFile(entry.Name())
-		err = errors.Join(err, readErr, inst.AddFile("schema/"+entry.Name(), text))
+		err = errors.Join(err, readErr, addFile(inst, "schema/"+entry.Name(), text))
 	}
 	if err = errors.Join(err, inst.Complete()); err != nil {
 		return cue.Value{}, fmt.Errorf("the embedded schema: %w", err)

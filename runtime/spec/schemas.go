@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
 	"mixr/schema"
 )
 
@@ -30,7 +31,11 @@ func newSchemas(ctx *cue.Context) (*schemas, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := inst.AddFile("schema/"+name, text); err != nil {
+		file, err := parser.ParseFile("schema/"+name, text, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		if err := inst.AddSyntax(file); err != nil {
 			return nil, err
 		}
 	}
