@@ -67,14 +67,8 @@ func (c *Card) mistake(field, msg, hint string) error {
 
 // check holds the rules between fields of the card.
 func (c *Card) check() error {
-	switch c.Coordinates {
-	case "resized":
-		return c.mistake("coordinates", "boxes in pixels of a resized image have no place without the model that resized it",
-			"convert them to pixels of the stored image")
-	case "":
-		if slices.Contains(c.Tasks, Grounding) {
-			return c.mistake("coordinates", "missing, but the card has grounding rows", "say what the numbers of a box are, such as pixels")
-		}
+	if c.Coordinates == "" && slices.Contains(c.Tasks, Grounding) {
+		return c.mistake("coordinates", "missing, but the card has grounding rows", "say what the numbers of a box are, such as pixels")
 	}
 	if len(c.Splits["train"])+len(c.Splits["test"]) == 0 {
 		return c.mistake("splits", "no files", `name the row files: splits: train: ["train.jsonl"]`)

@@ -38,7 +38,7 @@ type Source struct {
 	Card   string  `json:"card"`            // path of a dataset card (schema.#Dataset)
 	Task   string  `json:"task"`            // yesno | mcq | chart | grounding | open
 	Weight float64 `json:"weight"`          // share of prompts is weight / sum of weights, exact in every batch
-	Limit  int     `json:"limit,omitempty"` // use only the first n examples in seeded order; 0 = all
+	Limit  int     `json:"limit,omitempty"` // use only the first n training examples in canonical order; 0 = all
 }
 
 // Prompt is how an example becomes model input.

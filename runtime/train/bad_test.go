@@ -40,6 +40,7 @@ func TestBadPolicyAndData(t *testing.T) {
 	check(t, r.model.export(r.in, good.path("policy")))
 	for _, file := range cases {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(file)
 			check(t, err)
 			w := &world{t, t.TempDir()}
@@ -66,7 +67,7 @@ func TestBadPolicyAndData(t *testing.T) {
 // broken follows the instructions of a case and returns how the trial ends.
 func (w *world) broken(instructions string) error {
 	w.t.Helper()
-	file, overrides := "tiny.cue", []string{"eval.examples=0"}
+	file, overrides := "tiny.cue", []string{"eval.examples=0", frozen}
 	var late []string
 	for line := range strings.Lines(instructions) {
 		key, rest, _ := strings.Cut(strings.TrimSpace(line), ": ")

@@ -14,7 +14,7 @@ import (
 // that goes on by itself with a warning; never lost rows, and in the end always the tables of a run that was left alone.
 func TestDamagedRun(t *testing.T) {
 	w := newWorld(t)
-	in := w.open("tiny.cue", "grpo.steps=5", "grpo.batch_size=8")
+	in := w.open("tiny.cue", "grpo.steps=5", "grpo.batch_size=8", frozen)
 	want := results(t, w.finished(in, Options{}))
 
 	// Stopped after step 4, with the checkpoints of steps 2 and 4.
@@ -70,6 +70,7 @@ func TestDamagedRun(t *testing.T) {
 		{name: "leftovers", damage: join(put("parts/metrics-000005-000005.parquet", "half"), put(".writing/x", "half"), put("checkpoints/step-000005/model.safetensors", "half"))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "run")
 			check(t, os.CopyFS(dir, os.DirFS(stopped)))
 			check(t, c.damage(dir))

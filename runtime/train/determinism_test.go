@@ -21,10 +21,11 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 		overrides  []string
 	}{
 		{"everything", "tiny.cue", []string{"grpo.iterations=2", "grpo.batch_size=20", "eval.samples=3", "eval.temperature=1"}},
-		{"frozen", "tiny.cue", []string{`policy.freeze=["vision", "merger"]`, "grpo.kl=0"}},
+		{"frozen", "tiny.cue", []string{frozen, "grpo.kl=0"}},
 		{"sft", "tiny_sft.cue", []string{"sft.batch_size=20"}}, // units of 8, 8 and 4 rows
 	} {
 		t.Run(trial.name, func(t *testing.T) {
+			t.Parallel()
 			in := w.open(trial.file, trial.overrides...)
 			want := results(t, w.finished(in, Options{Workers: 1, InFlight: 1}))
 			for _, o := range []Options{{Workers: 1, InFlight: 8}, {Workers: 2, InFlight: 1}, {Workers: 2, InFlight: 2}, {Workers: 3, InFlight: 8}} {
@@ -39,6 +40,7 @@ func TestInterruptedRunContinues(t *testing.T) {
 	w := newWorld(t)
 	for _, file := range []string{"tiny.cue", "tiny_sft.cue"} {
 		t.Run(file, func(t *testing.T) {
+			t.Parallel()
 			in := w.open(file)
 			want := results(t, w.finished(in, Options{}))
 

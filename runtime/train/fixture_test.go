@@ -65,6 +65,9 @@ experiment: schema.#Experiment & {
 	return w
 }
 
+// frozen is the override for a frozen vision tower, the common case; the experiments of a world train everything.
+const frozen = `policy.freeze=["vision", "merger"]`
+
 const shared = `policy: {from: "policy", init: "random", freeze: []}
 	data: sources: {
 		yesno: {card: "card.cue", task: "yesno"}

@@ -61,7 +61,7 @@ func withoutImage(t *testing.T, in *Inputs) data.Example {
 // temperature (TRL #6789: with another distribution in the sampler, the ratio is not 1 on policy).
 func TestSamplerAndTrainerAgree(t *testing.T) {
 	w := newWorld(t)
-	for _, o := range [][]string{{"grpo.temperature=0.6"}, {"grpo.temperature=1.7", `policy.freeze=["vision", "merger"]`, "grpo.iterations=2"}} {
+	for _, o := range [][]string{{"grpo.temperature=0.6"}, {"grpo.temperature=1.7", frozen, "grpo.iterations=2"}} {
 		in := w.open("tiny.cue", append(o, "grpo.batch_size=20", "eval.examples=0", "grpo.learning_rate=1e-2")...)
 		for _, m := range rowsOf[table.Metrics](t, w.finished(in, Options{})) {
 			if m.LogpGapMax == nil || *m.LogpGapMax > 1e-4 {
