@@ -202,3 +202,44 @@ func TestEvaluationIsPaired(t *testing.T) {
 		t.Errorf("the samples of an example are all equal:\n%s", b.String())
 	}
 }
+
+// Greedy evaluation takes the most probable token and so needs no seed: two runs on the same weights agree before training.
+func TestGreedyNeedsNoSeed(t *testing.T) {
+	w := newWorld(t)
+	from := "policy.from=" + filepath.Join(w.finished(w.open("tiny.cue", "grpo.steps=1"), Options{}), "policy")
+	var before [2][]table.Eval
+	for i := range before {
+		in := w.open("tiny.cue", from, "policy.init=weights", "grpo.steps=1", fmt.Sprint("seed=", i+1), "eval.examples=9", frozen)
+		rows := rowsOf[table.Eval](t, w.finished(in, Options{}))
+		before[i] = rows[:len(rows)/2]
+	}
+	for i, one := range before[0] {
+		if other := before[1][i]; one.ExampleID != other.ExampleID || one.Completion != other.Completion {
+			t.Errorf("seed 1: %s %q, seed 2: %s %q", one.ExampleID, one.Completion, other.ExampleID, other.Completion)
+		}
+	}
+	r := w.prepared(w.open("tiny.cue", from, "policy.init=weights"))
+	ex := r.in.Data.Test("mcq")[0]
+	g, err := r.rollout(r.lanes[0], ex, sampling{count: 2, maxTokens: 6, stop: r.stop})
+	check(t, err)
+	if !slices.Equal(g.completions[0].tokens, g.completions[1].tokens) {
+		t.Errorf("two greedy completions differ: %v, %v", g.completions[0].tokens, g.completions[1].tokens)
+	}
+	first := g.completions[0].tokens[0]
+	best := r.firstLogp(t, g, first)
+	for id := range r.in.Config.VocabSize {
+		if logp := r.firstLogp(t, g, id); logp > best+logpTolerance {
+			t.Fatalf("greedy took token %d, but %d is more probable", first, id)
+		}
+	}
+}
+
+// firstLogp is the log-probability of a token right behind the group's prompt.
+func (r *runner) firstLogp(t *testing.T, g *group, id int) float32 {
+	t.Helper()
+	one := *g
+	one.completions = []completion{{tokens: []int{id}}}
+	logp, err := r.logp(r.lanes[0].score, r.lanes[0].vision, &one, 1)
+	check(t, err)
+	return logp[0]
+}
