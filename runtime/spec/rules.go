@@ -113,8 +113,8 @@ func (f *facts) tasks() map[string]string {
 }
 
 func everyTaskIsScored(f *facts) {
-	if f.Stage != "grpo" {
-		return // supervised training scores only in evaluation, and only with the rewards that are declared
+	if f.Stage == "sft" && f.Eval.Examples == 0 {
+		return // supervised training scores only in evaluation
 	}
 	declared := f.Rewards.names()
 	for task, source := range f.tasks() {

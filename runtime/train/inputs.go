@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"mixr/runtime/data"
 	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/reward"
 	"mixr/runtime/spec"
 	"mixr/runtime/token"
 	"mixr/runtime/weights"
@@ -56,11 +58,64 @@ func Open(r *spec.Resolved) (*Inputs, error) {
 	if in.Data, err = data.Load(sources, ""); err != nil {
 		return nil, err
 	}
+	if err := in.checkRows(); err != nil {
+		return nil, err
+	}
 	if in.DataHash, err = dataHashes(in.Data); err != nil {
 		return nil, err
 	}
 	in.WeightsHash, err = policyHash(in.Policy, r.Experiment.Policy.Init)
 	return in, err
+}
+
+// maxRowMistakes bounds how many rows one error names; the first ones show what is wrong.
+const maxRowMistakes = 10
+
+// checkRows refuses rows that the experiment could not use: without a target to learn in stage sft, or with gold that its
+// rewards cannot score against. What depends on no experiment, package data has checked.
+func (in *Inputs) checkRows() error {
+	scorer, err := in.scorer(make([]float32, in.Config.VocabSize), 1) // no reward reads the table to check gold
+	if err != nil {
+		return err
+	}
+	var problems []error
+	check := func(source string, ex data.Example, learns bool) {
+		switch {
+		case learns && ex.Target == "":
+			problems = append(problems, fmt.Errorf("source %s: example %s has no target: stage sft learns one from every row", source, ex.ID))
+		case scorer != nil:
+			if err := scorer.CheckGold(ex); err != nil {
+				problems = append(problems, fmt.Errorf("source %s: %w", source, err))
+			}
+		}
+	}
+	for _, source := range in.Data.Sources() {
+		for _, ex := range in.Data.Train(source) {
+			check(source, ex, in.Experiment.Stage == "sft")
+		}
+		for _, ex := range in.Data.EvalSet(source, in.Experiment.Eval.Examples) {
+			check(source, ex, false)
+		}
+	}
+	if more := len(problems) - maxRowMistakes; more > 0 {
+		problems = append(problems[:maxRowMistakes], fmt.Errorf("and %d more rows", more))
+	}
+	return errors.Join(problems...)
+}
+
+// scorer scores by the experiment's rewards, with token rows of the given width from an embedding table. It is nil for
+// supervised training without evaluation, which scores nothing.
+func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
+	if in.Experiment.Stage == "sft" && in.Experiment.Eval.Examples == 0 {
+		return nil, nil
+	}
+	tok := in.Tokenizer.Clone() // a tokenizer serves one goroutine
+	special := slices.Collect(maps.Values(tok.SpecialTokens()))
+	embedding, err := reward.NewEmbedding(tok, table, width, special)
+	if err != nil {
+		return nil, err
+	}
+	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding})
 }
 
 // dataHashes is the content hash of each source's card, by source.
@@ -95,7 +150,7 @@ func policyHash(dir, init string) (string, error) {
 	if init == "weights" {
 		sum, err := weights.Hash(dir)
 		if err != nil {
-			return "", fmt.Errorf("policy: %w", err)
+			return "", fmt.Errorf("policy.from: %w (to start without weights: policy.init: \"random\")", err)
 		}
 		fmt.Fprintln(h, "weights", sum)
 	}

@@ -20,7 +20,6 @@ import (
 	"mixr/runtime/compile"
 	"mixr/runtime/data"
 	"mixr/runtime/ort"
-	"mixr/runtime/reward"
 	"mixr/runtime/spec"
 	"mixr/runtime/table"
 )
@@ -250,20 +249,12 @@ func (r *runner) prepare(files map[string][]byte) error {
 		return err
 	}
 	for range max(r.opts.Workers, 1) {
-		tok := r.in.Tokenizer.Clone()
-		var special []int
-		for _, id := range tok.SpecialTokens() {
-			special = append(special, id)
-		}
-		embedding, err := reward.NewEmbedding(tok, table, r.in.Config.HiddenSize, special)
+		scorer, err := r.in.scorer(table, r.in.Config.HiddenSize)
 		if err != nil {
 			return err
 		}
-		scorer, err := reward.NewScorer(r.exp, reward.Options{Embedder: embedding})
-		if err != nil {
-			return err
-		}
-		l, err := r.model.openLane(&prompter{spec: r.exp.Prompt, config: r.in.Config, tok: tok}, scorer)
+		render := &prompter{spec: r.exp.Prompt, config: r.in.Config, tok: r.in.Tokenizer.Clone()}
+		l, err := r.model.openLane(render, scorer)
 		if err != nil {
 			return err
 		}

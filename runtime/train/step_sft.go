@@ -18,9 +18,6 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	// Token counts come first: every unit's weight is 1/(tokens of the whole batch), whatever the units are.
 	targets, tokens := make([][]int, len(batch)), 0
 	for i, ex := range batch {
-		if ex.Target == "" {
-			return nil, fmt.Errorf("example %s of source %s has no target: stage sft needs one in every row", ex.ID, ex.Source)
-		}
 		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.in.Config.EOSTokenID)
 		tokens += len(targets[i])
 	}
