@@ -20,8 +20,8 @@ import (
 )
 
 // imports says which packages of mixr a package may import. A line names packages of lines above it alone, so a cycle cannot be
-// written down; * is all of them. A red test is no reason to edit the table: an arrow changes when the architecture does, in
-// the same commit as the table of runtime/README.md.
+// written down; * is all of them. An arrow that no file uses is refused as well. A red test is no reason to edit the table: an
+// arrow changes when the architecture does, in the same commit as the table of runtime/README.md.
 const imports = `
 	schema:
 	graph:
@@ -30,13 +30,13 @@ const imports = `
 	table:
 	spec:            schema
 	plan:            schema spec
-	data:            schema spec token
+	data:            schema spec
 	reward:          spec data
 	nn:              graph
 	grpo:            graph
 	models/qwen25vl: graph nn token
-	compile:         spec plan graph nn models/qwen25vl grpo
-	ort:             graph weights
+	compile:         spec graph nn models/qwen25vl grpo
+	ort:             graph
 	ort/fetch:
 	train:           spec graph nn models/qwen25vl grpo compile token weights data reward ort table
 	report:          table
@@ -63,7 +63,7 @@ func TestImportsRefused(t *testing.T) {
 			"runtime/graph/g.go":          {Data: []byte("package graph")},
 			"runtime/spec/s.go":           {Data: []byte("package spec\nimport _ \"mixr/runtime/graph\"")},
 			"runtime/ort/o.go":            {Data: []byte("package ort")},
-			"runtime/ort/orttest/o.go":    {Data: []byte("package orttest")},
+			"runtime/ort/orttest/o.go":    {Data: []byte("package orttest\nimport _ \"mixr/runtime/ort\"")},
 			"runtime/spec/testdata/x.go":  {Data: []byte("not Go")},
 			"results/quickstart-1/run.go": {Data: []byte("not Go")},
 			file:                          {Data: []byte(text)},
@@ -80,6 +80,7 @@ func TestImportsRefused(t *testing.T) {
 		{"no such package", table, "runtime/graph/x.go", "package graph\nimport \"mixr/bench\"\n", "runtime/graph/x.go:2: graph imports bench"},
 		{"no line", table, "bench/x.go", "package bench\n", "bench/x.go:1: package bench has no line"},
 		{"stale line", "old:\n" + table, "runtime/graph/x.go", "package graph\n", "old: the table has a line for it, and no such package exists"},
+		{"unused", "graph:\nspec: graph\nort: graph\nort/orttest: ort\n", "runtime/graph/x.go", "package graph\n", "ort: the table lets it import graph, which no file does"},
 		{"below", "spec: graph\ngraph:\n", "runtime/graph/x.go", "package graph\n", "spec: graph stands below it"},
 		{"twice", table + "graph:\n", "runtime/graph/x.go", "package graph\n", "graph: has two lines"},
 		{"no colon", "graph\n", "runtime/graph/x.go", "package graph\n", `"graph": want PACKAGE: IMPORTS`},
@@ -108,9 +109,9 @@ func importViolations(t *testing.T, repo fs.FS, table string) (out []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	seen := map[string]bool{}
+	seen, used := map[string]bool{}, map[string]bool{}
 	for _, f := range files {
-		may, listed := allowed[f.pkg]
+		line, listed := allowed[f.pkg]
 		if !listed {
 			out = append(out, fmt.Sprintf("%s: package %s has no line in runtime/imports_test.go: Go lives in runtime/; "+
 				"give a new package there a line, and a row in runtime/README.md", f.at(f.syntax.Package), f.pkg))
@@ -119,26 +120,39 @@ func importViolations(t *testing.T, repo fs.FS, table string) (out []string) {
 		seen[f.pkg] = true
 		for _, spec := range f.syntax.Imports {
 			to, ours := packageOf(importPath(spec))
+			used[f.pkg+" "+to] = true
 			switch {
-			case !ours, slices.Contains(may, to), f.test && (to == f.pkg || slices.Contains(testImports, to)):
+			case !ours, slices.Contains(line.may, to), f.test && (to == f.pkg || slices.Contains(testImports, to)):
 				continue
 			}
 			out = append(out, fmt.Sprintf("%s: %s imports %s; it may import %s. Pass in what %s needs as an argument, or move that code "+
 				"to a package above both; the table in runtime/imports_test.go changes only with the architecture",
-				f.at(spec.Pos()), f.pkg, to, strings.Join(append(may, "nothing else of mixr"), ", "), f.pkg))
+				f.at(spec.Pos()), f.pkg, to, strings.Join(append(line.may, "nothing else of mixr"), ", "), f.pkg))
 		}
 	}
-	for pkg := range allowed {
+	for pkg, line := range allowed {
 		if !seen[pkg] {
 			out = append(out, pkg+": the table has a line for it, and no such package exists: remove the line")
+			continue
+		}
+		for _, to := range line.may {
+			if !line.all && !used[pkg+" "+to] {
+				out = append(out, fmt.Sprintf("%s: the table lets it import %s, which no file does: remove the arrow here and in runtime/README.md", pkg, to))
+			}
 		}
 	}
 	return out
 }
 
-// parseImports reads a table into package -> the packages it may import.
-func parseImports(table string) (map[string][]string, error) {
-	allowed := map[string][]string{}
+// rule is a line of the table: the packages that one may import, and whether it said so by *.
+type rule struct {
+	may []string
+	all bool
+}
+
+// parseImports reads a table into package -> its rule.
+func parseImports(table string) (map[string]rule, error) {
+	allowed := map[string]rule{}
 	var above []string
 	for line := range strings.Lines(table) {
 		if strings.TrimSpace(line) == "" {
@@ -152,7 +166,8 @@ func parseImports(table string) (map[string][]string, error) {
 			return nil, fmt.Errorf("%s: has two lines", pkg)
 		}
 		may := strings.Fields(names)
-		if slices.Equal(may, []string{"*"}) {
+		all := slices.Equal(may, []string{"*"})
+		if all {
 			may = slices.Clone(above)
 		}
 		for _, name := range may {
@@ -160,7 +175,7 @@ func parseImports(table string) (map[string][]string, error) {
 				return nil, fmt.Errorf("%s: %s stands below it, or nowhere: imports run one way, upwards in the table", pkg, name)
 			}
 		}
-		allowed[pkg] = may
+		allowed[pkg] = rule{may, all}
 		above = append(above, pkg)
 	}
 	return allowed, nil

@@ -88,13 +88,10 @@ twice, and a run that was stopped goes on.`,
 			if len(args) == 0 {
 				return c.Help()
 			}
-			var hint string
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = fmt.Sprintf(" (did you mean %q?)", near[0])
-			}
-			return usagef("mixr has no command %q%s; mixr help lists them", args[0], hint)
+			return unknownCommand(c, args[0])
 		},
 	}
+	root.SetHelpCommand(helpCommand(root))
 	root.SetVersionTemplate("mixr {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%w (see %s --help)", err, c.CommandPath())
@@ -115,6 +112,33 @@ twice, and a run that was stopped goes on.`,
 		}
 	}
 	return root
+}
+
+// helpCommand is cobra's, but that an unknown command fails.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "print what a command does",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil {
+				return usageError{err}
+			}
+			if c == root && len(rest) > 0 {
+				return unknownCommand(root, rest[0])
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	var hint string
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf(" (did you mean %q?)", near[0])
+	}
+	return usagef("mixr has no command %q%s; mixr help lists them", name, hint)
 }
 
 // arguments checks how many arguments a command got; many means that it takes more than the least.

@@ -127,7 +127,11 @@ func (a *app) checkLibrary() []finding {
 	}
 	engine, err := ort.Open(lib)
 	if err != nil {
-		return []finding{{"ONNX Runtime", broken, err.Error(), "delete the file, or set ort-lib to another"}}
+		do := "delete the file: the next mixr run fetches it again"
+		if a.machine.OrtLib != "" { // the user's own
+			do = "set ort-lib to another library, or clear it and mixr run fetches one"
+		}
+		return []finding{{"ONNX Runtime", broken, err.Error(), do}}
 	}
 	defer engine.Close()
 	start := time.Now()

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"mixr/runtime/report"
@@ -27,6 +29,14 @@ func (a *app) ls(asJSON bool) error {
 	}
 	if asJSON {
 		return a.printJSON(append([]report.Listing{}, runs...)) // [] and not null where there are none
+	}
+	if len(runs) == 0 {
+		note := ""
+		if !isDir(a.machine.Results) {
+			note = ": there is no such folder"
+		}
+		_, err := fmt.Fprintf(a.out, "no runs in %s%s\n", a.machine.Results, note)
+		return err
 	}
 	return report.ListText(a.out, a.style(), runs)
 }

@@ -62,7 +62,7 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := inputCache{}.openAll(trials)
+	inputs, err := openAll(trials)
 	if err != nil {
 		return err
 	}

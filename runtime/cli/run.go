@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := inputCache{}.openAll(trials)
+	inputs, err := openAll(trials)
 	if err != nil {
 		return err
 	}
@@ -120,16 +119,18 @@ func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s
 	if err != nil {
 		return err
 	}
+	versions, err := versions(engine)
+	if err != nil {
+		return err
+	}
 	progress := newProgress(watch, s.Name)
 	defer progress.close()
-	out, err := train.Run(ctx, s.inputs, s.dir, s.manifest(versions(engine)), files, train.Options{
+	err = train.Run(ctx, s.inputs, s.dir, s.manifest(versions), files, train.Options{
 		Engine: engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight,
-		Progress: progress.event, Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(),
+		Progress: progress.event, Warn: func(text string) { fmt.Fprintln(watch, "warning:", text) },
+		Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(),
 	})
 	progress.close()
-	for _, w := range out.Warnings {
-		fmt.Fprintln(watch, "warning:", w)
-	}
 	if err != nil {
 		return err
 	}
@@ -200,14 +201,6 @@ func (a *app) newestOther(s scheduled) string {
 		}
 	}
 	return ""
-}
-
-// versions are what a run is not identified by and may still differ in, for mixr diff.
-func versions(engine *ort.Engine) map[string]string {
-	return map[string]string{
-		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(),
-		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
-	}
 }
 
 func (a *app) fetchOptions() fetch.Options {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"slices"
+	"strings"
 
 	"mixr/runtime/table"
 )
@@ -17,8 +18,25 @@ type rung struct {
 	tasks  map[string][]float64 // task -> mean over examples of each trial that has finished; "" = all tasks
 }
 
+// add counts a trial with its mean rewards by task; nil where it has not finished.
+func (r *rung) add(means map[string]float64) {
+	r.trials++
+	for task, mean := range means {
+		r.tasks[task] = append(r.tasks[task], mean)
+	}
+}
+
+// rungOf is the rung in the name of a study's trial, STUDY/RUNG/seed-N.
+func rungOf(trial string) string {
+	_, rung, _ := strings.Cut(trial, "/")
+	if at := strings.LastIndex(rung, "/seed-"); at >= 0 {
+		rung = rung[:at]
+	}
+	return rung
+}
+
 // printStudy prints a row a rung: mean reward after training of each task, over seeds. It reads the runs, so it covers those of
-// earlier commands.
+// earlier commands. A rung that equals another has that one's run, and a row of its own.
 func (a *app) printStudy(all []scheduled) error {
 	if !slices.ContainsFunc(all, func(s scheduled) bool { return s.Experiment.Eval.Examples > 0 }) {
 		return nil // nothing is measured
@@ -26,19 +44,23 @@ func (a *app) printStudy(all []scheduled) error {
 	var rungs []*rung
 	var tasks []string
 	for _, s := range all {
-		name := s.Labels["rung"]
-		at := slices.IndexFunc(rungs, func(r *rung) bool { return r.name == name })
-		if at < 0 {
-			at = len(rungs)
-			rungs = append(rungs, &rung{name: name, tasks: map[string][]float64{}})
-		}
-		rungs[at].trials++
 		means, err := rewardsAfter(s.dir)
 		if err != nil {
 			return err
 		}
-		for task, mean := range means {
-			rungs[at].tasks[task] = append(rungs[at].tasks[task], mean)
+		names := []string{s.Labels["rung"]}
+		for _, trial := range s.Also {
+			names = append(names, rungOf(trial))
+		}
+		for _, name := range names {
+			at := slices.IndexFunc(rungs, func(r *rung) bool { return r.name == name })
+			if at < 0 {
+				at = len(rungs)
+				rungs = append(rungs, &rung{name: name, tasks: map[string][]float64{}})
+			}
+			rungs[at].add(means)
+		}
+		for task := range means {
 			if task != "" && !slices.Contains(tasks, task) {
 				tasks = append(tasks, task)
 			}

@@ -1,12 +1,18 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"os"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/cpu"
 
+	"mixr/runtime/ort"
 	"mixr/runtime/ort/fetch"
 	"mixr/schema"
 )
@@ -37,7 +43,55 @@ func version() string {
 	return "(devel)"
 }
 
-// engineNumerics is what decides results beside the experiment, its data and its policy.
+// engineNumerics is what decides results beside the experiment, its data and its policy, and is part of the fingerprint. Equal
+// fingerprints give equal bits on one kind of processor and one build of ONNX Runtime, which picks its kernels by the vector unit
+// it finds: versions names both, so that a run that goes on elsewhere says so.
 func engineNumerics(onnxruntime string) string {
 	return numerics + " onnxruntime " + onnxruntime + " " + runtime.GOARCH
+}
+
+// versions are what a run is not identified by and may still differ in, for mixr diff and for a run that goes on elsewhere.
+func versions(engine *ort.Engine) (map[string]string, error) {
+	library, err := sum(engine.Lib())
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
+	}
+	return map[string]string{
+		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(), "library": library,
+		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "vectors": vectors(),
+	}, nil
+}
+
+// sumDigits is how much of a checksum tells builds apart.
+const sumDigits = 12
+
+// sum is the beginning of a file's sha256.
+func sum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil))[:sumDigits], nil
+}
+
+// vectors is the processor's best vector unit for float32 products.
+func vectors() string {
+	switch {
+	case cpu.X86.HasAVX512F:
+		return "avx512"
+	case cpu.X86.HasAVX2:
+		return "avx2"
+	case cpu.X86.HasAVX:
+		return "avx"
+	case cpu.ARM64.HasSVE:
+		return "sve"
+	case runtime.GOARCH == "arm64":
+		return "neon" // part of every arm64
+	}
+	return "baseline"
 }

@@ -11,6 +11,7 @@ import (
 
 	"mixr/runtime/data"
 	"mixr/runtime/spec"
+	"mixr/runtime/train"
 )
 
 func (a *app) vetCommand() *cobra.Command {
@@ -37,9 +38,9 @@ type vetOptions struct{ data, json bool }
 
 func (a *app) vet(files []string, o vetOptions) error {
 	mistakes := spec.Diagnostics{}
-	opened := inputCache{}
+	shelf := train.NewShelf()
 	for _, file := range files {
-		found, err := vetFile(file, o.data, opened)
+		found, err := vetFile(file, o.data, shelf)
 		if err != nil {
 			return err
 		}
@@ -67,7 +68,7 @@ func (a *app) vet(files []string, o vetOptions) error {
 }
 
 // vetFile returns the mistakes of one file.
-func vetFile(path string, withData bool, opened inputCache) (spec.Diagnostics, error) {
+func vetFile(path string, withData bool, shelf *train.Shelf) (spec.Diagnostics, error) {
 	if isCard(path) {
 		_, err := data.LoadCard(path)
 		return mistakesOf(path, err), nil
@@ -77,7 +78,7 @@ func vetFile(path string, withData bool, opened inputCache) (spec.Diagnostics, e
 		return mistakes, nil
 	}
 	for _, rung := range file.Rungs {
-		_, err := opened.open(rung.Resolved)
+		_, err := shelf.Open(rung.Resolved)
 		mistakes = append(mistakes, mistakesOf(file.Path, err)...)
 	}
 	return mistakes, nil

@@ -22,9 +22,7 @@ func (p *Program) selected(g *graph.Graph, params *nn.Params, hidden *graph.Valu
 func (p *Program) score(g *graph.Graph) {
 	params := nn.NewParams(g)
 	hidden, _ := p.text(g, params, p.featureInput(g))
-	h := p.selected(g, params, hidden)
-	g.Output("logp", h.logp)
-	g.Output("entropy", h.entropy)
+	g.Output("logp", p.selected(g, params, hidden).logp)
 }
 
 // gradient emits loss [1], the per-token values that metrics are made of, and g.NAME for every trainable parameter.

@@ -1,5 +1,7 @@
 package data
 
+import "mixr/runtime/spec"
+
 // Task is one of the five task types; the same words stand in CUE, Go, Parquet and on the command line.
 type Task string
 
@@ -32,4 +34,9 @@ type Example struct {
 	Choices   []string // mcq: option texts in order A, B, C ...
 	Boxes     []Box    // grounding: gold boxes
 	Target    string   // sft: the completion to learn; empty where the data set has none
+
+	pos spec.Pos
 }
+
+// Pos is the line that the example was read from, for messages; zero for one that was read from no file. It is in no hash.
+func (e Example) Pos() spec.Pos { return e.pos }

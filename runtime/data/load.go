@@ -75,6 +75,7 @@ func (l *loader) file(name string) (rows []Example) {
 			continue
 		}
 		ex, wrong := l.card.example(r)
+		ex.pos = pos
 		if first, used := l.seen[r.ID]; used && r.ID != "" {
 			wrong.add("ids are unique in a card, over all splits", "id already used at %s:%d", first.File, first.Line)
 		}

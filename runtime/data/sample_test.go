@@ -137,7 +137,7 @@ func TestLoad(t *testing.T) {
 	if n := len(set.Train("boxes")); n != 10 {
 		t.Errorf("limit 10: got %d rows", n)
 	}
-	if n := len(set.Test("boxes")); n != 1166 {
+	if n := len(set.EvalSet("boxes", 1e6)); n != 1166 {
 		t.Errorf("held-out rows are not limited: got %d, want 1166", n)
 	}
 	sources["boxes"] = spec.Source{Card: "datasets/nlvr/card.cue", Task: "grounding", Weight: 1, Limit: 20}
@@ -148,7 +148,7 @@ func TestLoad(t *testing.T) {
 	if ids(set.Train("boxes")) != ids(larger.Train("boxes")[:10]) {
 		t.Error("limit 10 is no subset of limit 20")
 	}
-	if ids(set.EvalSet("counts", 5)) != ids(set.Test("counts")[:5]) || len(set.EvalSet("counts", 1e6)) != 784 {
+	if ids(set.EvalSet("counts", 5)) != ids(set.EvalSet("counts", 1e6)[:5]) || len(set.EvalSet("counts", 1e6)) != 784 {
 		t.Error("EvalSet is not the first held-out rows")
 	}
 	mix, err := set.Mix(1)

@@ -18,13 +18,36 @@ type Set struct {
 	weights map[string]float64
 }
 
-// Load reads the cards of all sources, relative to baseDir unless absolute, each card once. A source is the rows of
+// Cards keeps cards by path with what reading them gave, so that the experiments of a study read each card once.
+type Cards map[string]opened
+
+type opened struct {
+	card *Card // nil where there are mistakes in it
+	err  error
+}
+
+// open is LoadCard, the first time.
+func (c Cards) open(path string) (*Card, error) {
+	o, known := c[path]
+	if !known {
+		o.card, o.err = LoadCard(path)
+		c[path] = o
+	}
+	return o.card, o.err
+}
+
+// Load is Cards.Load for a single experiment.
+func Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
+	return Cards{}.Load(sources, baseDir)
+}
+
+// Load reads the cards of all sources, relative to baseDir unless absolute, where they are not known yet. A source is the rows of
 // its task; limit keeps the first limit training rows in canonical order, so that a smaller limit is a subset of a
 // larger one and does not move with the seed. Held-out rows are never limited. All mistakes of all cards are returned
 // together as spec.Diagnostics.
-func Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
+func (c Cards) Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
 	s := &Set{cards: map[string]*Card{}, train: map[string][]Example{}, test: map[string][]Example{}, weights: map[string]float64{}}
-	loaded := map[string]*Card{}
+	reported := map[string]bool{}
 	var mistakes spec.Diagnostics
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		src := sources[name]
@@ -32,19 +55,16 @@ func Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(baseDir, path)
 		}
-		card, seen := loaded[path]
-		if !seen {
-			var err error
-			var found spec.Diagnostics
-			if card, err = LoadCard(path); errors.As(err, &found) {
-				mistakes = append(mistakes, found...)
-			} else if err != nil {
-				return nil, fmt.Errorf("source %q: %w", name, err)
+		card, err := c.open(path)
+		var found spec.Diagnostics
+		switch {
+		case errors.As(err, &found):
+			if !reported[path] { // sources may share a card
+				mistakes, reported[path] = append(mistakes, found...), true
 			}
-			loaded[path] = card
-		}
-		if card == nil {
-			continue // its mistakes are already listed
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("source %q: %w", name, err)
 		}
 		train := sourceRows(card, "train", name, Task(src.Task))
 		if len(train) == 0 {
@@ -73,10 +93,8 @@ func (s *Set) Card(source string) *Card { return s.cards[source] }
 // Train returns the training examples of a source in canonical order.
 func (s *Set) Train(source string) []Example { return s.train[source] }
 
-// Test returns the held-out examples of a source in canonical order; empty if the card has no test split.
-func (s *Set) Test(source string) []Example { return s.test[source] }
-
-// EvalSet returns the first n held-out examples of a source in canonical order (all if there are fewer), so that all
+// EvalSet returns the first n held-out examples of a source in canonical order (all if there are fewer, none if the card has no
+// test split), so that all
 // runs on the same data, whatever their seed, are evaluated on the same examples.
 func (s *Set) EvalSet(source string, n int) []Example {
 	test := s.test[source]

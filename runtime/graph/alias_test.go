@@ -42,6 +42,25 @@ func TestCheckAlias(t *testing.T) {
 	}
 }
 
+func TestCheckAliases(t *testing.T) {
+	g, err := graph.Build("two", func(g *graph.Graph) {
+		x, z := g.Input("x", graph.F32, "N"), g.Input("z", graph.F32, "N")
+		g.Output("a", graph.Neg(x))
+		g.Output("b", graph.Neg(z))
+		g.Output("late", graph.Exp(z))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.CheckAliases(map[string]string{"a": "x"}); err != nil {
+		t.Error(err)
+	}
+	err = g.CheckAliases(map[string]string{"a": "x", "b": "z"})
+	if err == nil || !strings.Contains(err.Error(), "output b cannot share the buffer of input z: late (Exp) reads the input") {
+		t.Errorf("got %v, want an error that names the second pair", err)
+	}
+}
+
 func TestCheckAliasOfCache(t *testing.T) {
 	cache := func(f func(g *graph.Graph, x, row, at *graph.Value)) *graph.Graph {
 		g, err := graph.Build("cache", func(g *graph.Graph) {

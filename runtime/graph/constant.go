@@ -24,9 +24,6 @@ func (g *Graph) Ints(shape []int, data ...int64) *Value {
 	return g.constant(I64, shape, len(data), raw)
 }
 
-// Scalar returns a float32 constant of shape [].
-func (g *Graph) Scalar(f float64) *Value { return g.scalar(F32, f) }
-
 // scalar returns a floating-point constant of one element; its shape is [] or, if ones are given, all 1.
 func (g *Graph) scalar(t DType, f float64, ones ...int) *Value {
 	if t == F64 {

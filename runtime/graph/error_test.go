@@ -40,7 +40,7 @@ func TestErrors(t *testing.T) {
 			graph.Linear(x, g.Input("w", graph.F32, 4, 6), g.Input("b", graph.F32, 6))
 		},
 		"operand 1 is nil":              func(_ *graph.Graph, x, _ *graph.Value) { graph.Add(x, nil) },
-		"operand 1 is of another graph": func(_ *graph.Graph, x, _ *graph.Value) { graph.Add(x, graph.New("other").Scalar(1)) },
+		"operand 1 is of another graph": func(_ *graph.Graph, x, _ *graph.Value) { graph.Add(x, graph.New("other").Floats(nil, 1)) },
 		"cannot infer dim 1: 6*N*T elements are not a multiple of 4*N": func(_ *graph.Graph, x, _ *graph.Value) { graph.Reshape(x, 0, -1, 4) },
 		"dims 0 and 1 are both -1":                                     func(_ *graph.Graph, x, _ *graph.Value) { graph.Reshape(x, -1, -1) },
 		"6*N*T elements cannot take shape [N, 6]":                      func(_ *graph.Graph, x, _ *graph.Value) { graph.Reshape(x, 0, 6) },

@@ -2,7 +2,7 @@
 //
 // In goes Go code that calls operations on values: x [N, T, D] and w [M, D] give Linear(x, w, nil) [N, T, M]. Out
 // comes a Graph that can be verified, printed, differentiated (Gradients), checked for safe in-place updates
-// (CheckAlias) and serialised as a deterministic ONNX model for stock ONNX Runtime (Marshal). The package never runs
+// (CheckAliases) and serialised as a deterministic ONNX model for stock ONNX Runtime (Marshal). The package never runs
 // anything and never reads files or the clock. It knows nothing of models, experiments or devices.
 //
 // Dims are known sizes or symbols ("N", "N*T"): a graph is built once and serves every size. Symbols are compared

@@ -49,7 +49,7 @@ func BuildAdamW(params []Param, o AdamW) (*graph.Graph, error) {
 	if !(o.AdamEps > 0) || !(o.GradClip >= 0) || len(params) == 0 {
 		return nil, fmt.Errorf("adamw: adam_eps %v, grad_clip %v, %d params: want > 0, >= 0 and at least one", o.AdamEps, o.GradClip, len(params))
 	}
-	return graph.Build("adamw", func(g *graph.Graph) {
+	return graph.Build("optimizer", func(g *graph.Graph) {
 		type state struct{ w, g, m, v *graph.Value }
 		states := make([]state, len(params))
 		for i, p := range params {

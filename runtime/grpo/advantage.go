@@ -99,18 +99,18 @@ func Advantages(rewards [][]*float64, weights []float64, o Advantage) (Advantage
 		sums := o.normalizedSums(rewards, weights, groups)
 		all := o.spread(sums)
 		out.Advantage = make([]float64, len(sums))
-		o.standardize(out.Advantage, sums, all, all)
+		o.standardize(out.Advantage, sums, all, &all)
 		out.ZeroStdShare = zeroShare([]spread{all})
 	default:
 		out.Advantage = make([]float64, len(rewards))
 		all := o.spread(out.Total)
 		for i, g := range groups {
-			by := spreads[i]
+			by := &spreads[i]
 			switch o.Scale {
 			case ScaleBatch:
-				by = all
+				by = &all
 			case ScaleNone:
-				by = unit
+				by = nil
 			}
 			o.standardize(out.Advantage[g.lo:g.hi], out.Total[g.lo:g.hi], spreads[i], by)
 		}
@@ -197,7 +197,7 @@ func (o Advantage) normalizedSums(rewards [][]*float64, weights []float64, group
 				continue
 			}
 			z := make([]float64, len(column))
-			o.standardize(z, column, s, s)
+			o.standardize(z, column, s, &s)
 			for i, r := range column {
 				if r == nil {
 					continue
@@ -212,13 +212,14 @@ func (o Advantage) normalizedSums(rewards [][]*float64, weights []float64, group
 	return sums
 }
 
-// standardize writes (x - center.mean)/(by.std + eps) to dst, 0 where x is nil, flat or without a defined std.
-func (o Advantage) standardize(dst []float64, x []*float64, center, by spread) {
-	if center.flat || by.n < 2 || by.flat {
+// standardize writes (x - center.mean)/(by.std + eps) to dst, 0 where x is nil, flat or without a defined std. A nil by
+// divides by nothing.
+func (o Advantage) standardize(dst []float64, x []*float64, center spread, by *spread) {
+	if center.flat || by != nil && (by.n < 2 || by.flat) {
 		return
 	}
 	divisor := 1.0
-	if by != unit {
+	if by != nil {
 		divisor = by.std + o.StdEps
 	}
 	for i, v := range x {
@@ -244,9 +245,6 @@ type spread struct {
 	mean, std float64
 	flat      bool // no two values differ (also when there are none)
 }
-
-// unit is the spread by which scale none "divides".
-var unit = spread{n: 2, std: 1}
 
 func (o Advantage) spread(x []*float64) spread {
 	s := spread{flat: true}

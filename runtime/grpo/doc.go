@@ -8,6 +8,10 @@
 //   - The graph side (Objective, SFT, BuildAdamW, BuildAccumulate) emits the part that runs in float32 beside the model.
 //     It covers what spec.GRPO offers; the host side is its reference and covers every published variant.
 //
+// Part of the host side is called by no run: Loss and KL, EntropyMask, KeepOnPolicy, Correct and Overlong (mask.go),
+// Order, NormalizeThenSum and Advantage.LoneAsZero. They are references: the tests hold them to vectors of independent
+// implementations, and what a spec offers next starts from them.
+//
 // A variant is a row of parameters (Variant), never a copy of the loss. Every aggregation rule is a weight for each
 // token, computed on the host from the masks of the whole update (TokenWeights), so that
 //

@@ -19,9 +19,8 @@ type Inputs struct {
 
 // Outputs are what Objective emits.
 type Outputs struct {
-	Loss    *graph.Value // [1] sum of Weight * L over the positions given
-	Clipped *graph.Value // [C] 1 where the clip is active, so the policy gradient of the position is 0
-	KL      *graph.Value // [C] k3 estimate, unweighted; nil without a reference
+	Loss *graph.Value // [1] sum of Weight * L over the positions given
+	KL   *graph.Value // [C] k3 estimate, unweighted; nil without a reference
 }
 
 // Objective emits the token-level clipped loss with an optional k3 term,
@@ -45,7 +44,7 @@ func Objective(in Inputs, v Variant) Outputs {
 	free := graph.Mul(ratio, in.Advantage)
 	bound := graph.Mul(graph.Clip(ratio, 1-v.ClipLow, 1+v.ClipHigh), in.Advantage)
 	loss := graph.Neg(graph.Min(free, bound))
-	out := Outputs{Clipped: graph.Cast(graph.Less(bound, free), graph.F32)}
+	var out Outputs
 	if in.Ref != nil {
 		x := graph.Sub(in.LogP, in.Ref)
 		out.KL = graph.AddScalar(graph.Add(graph.Exp(graph.Neg(x)), x), -1)

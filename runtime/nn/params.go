@@ -52,6 +52,10 @@ func (p *Params) At(path string, args ...any) *Params {
 	return &Params{p.prefix + fmt.Sprintf(path, args...) + ".", p.reg}
 }
 
+// Scope prefixes the names of the nodes made until the returned function is called with p's path, so that a viewer shows
+// the layer of each: defer p.Scope()().
+func (p *Params) Scope() (leave func()) { return p.reg.g.Scope(p.prefix) }
+
 // Weight returns the parameter of that name, declaring it as a float32 graph input at its first use. A second use (a tied
 // head) gets the same value, and must want the same shape.
 func (p *Params) Weight(name string, shape ...int) *graph.Value {

@@ -156,17 +156,6 @@ char* mixr_session_port(const OrtSession* s, int which, size_t index, char** nam
   return taken(st);
 }
 
-char* mixr_session_name(const OrtSession* s, char** name) {
-  OrtModelMetadata* meta;
-  char* text;
-  OrtStatus* st = api->SessionGetModelMetadata(s, &meta);
-  if (st) return taken(st);
-  st = api->ModelMetadataGetGraphName(meta, host, &text);
-  api->ReleaseModelMetadata(meta);
-  if (!st) *name = owned(text);
-  return taken(st);
-}
-
 void mixr_release_session(OrtSession* s) { api->ReleaseSession(s); }
 
 char* mixr_value(int type, const int64_t* dims, size_t rank, OrtValue** out) {

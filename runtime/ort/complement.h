@@ -30,7 +30,6 @@ char* mixr_session_ports(const OrtSession* s, int which, size_t* count);
 // mixr_session_port describes one input or output; name is freed with free(). Unknown dimensions are -1.
 char* mixr_session_port(const OrtSession* s, int which, size_t index, char** name, int* type, int64_t* dims, size_t max,
                         size_t* rank);
-char* mixr_session_name(const OrtSession* s, char** name);
 void mixr_release_session(OrtSession* s);
 
 char* mixr_value(int type, const int64_t* dims, size_t rank, OrtValue** out);

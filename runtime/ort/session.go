@@ -68,21 +68,8 @@ func (e *Engine) NewSession(g *graph.Graph, o SessionOptions) (*Session, error) 
 	if err != nil {
 		return nil, fmt.Errorf("ort: session: %w", err)
 	}
-	return e.newSession(g.Name(), model, o)
-}
-
-// NewSessionFromBytes prepares a serialized ONNX model. The bytes may be reused afterwards.
-func (e *Engine) NewSessionFromBytes(model []byte, o SessionOptions) (*Session, error) {
-	return e.newSession("", model, o)
-}
-
-// newSession takes the graph's name for messages; "" reads it from the model once that is loaded.
-func (e *Engine) newSession(name string, model []byte, o SessionOptions) (*Session, error) {
 	fail := func(err error) (*Session, error) {
-		if name == "" {
-			name = "model"
-		}
-		return nil, fmt.Errorf("ort: session %s (%d bytes): %w", name, len(model), err)
+		return nil, fmt.Errorf("ort: session %s (%d bytes): %w", g.Name(), len(model), err)
 	}
 	threads := max(o.Threads, 1)
 	if o.Threads < 0 {
@@ -91,11 +78,8 @@ func (e *Engine) newSession(name string, model []byte, o SessionOptions) (*Sessi
 	if o.Level < 0 || o.Level > 2 {
 		return fail(fmt.Errorf("level: got %d, want 0, 1 or 2", o.Level))
 	}
-	if len(model) == 0 {
-		return fail(fmt.Errorf("the model is empty"))
-	}
-	s := &Session{engine: e, name: name}
-	err := check(C.mixr_session(unsafe.Pointer(&model[0]), C.size_t(len(model)), C.int(threads), C.int(o.Level), &s.session))
+	s := &Session{engine: e, name: g.Name()}
+	err = check(C.mixr_session(unsafe.Pointer(&model[0]), C.size_t(len(model)), C.int(threads), C.int(o.Level), &s.session))
 	if err != nil {
 		return fail(err)
 	}
@@ -108,14 +92,6 @@ func (e *Engine) newSession(name string, model []byte, o SessionOptions) (*Sessi
 }
 
 func (s *Session) describePorts() (err error) {
-	if s.name == "" {
-		var text *C.char
-		if err := check(C.mixr_session_name(s.session, &text)); err != nil {
-			return err
-		}
-		s.name = C.GoString(text)
-		C.free(unsafe.Pointer(text))
-	}
 	if s.inputs, err = s.ports(C.MIXR_INPUTS); err != nil {
 		return err
 	}
@@ -149,12 +125,6 @@ func (s *Session) ports(which C.int) ([]port, error) {
 
 // Name is the name of the graph.
 func (s *Session) Name() string { return s.name }
-
-// InputNames lists the inputs in the graph's order. An input that the graph declares but never reads is listed too.
-func (s *Session) InputNames() []string { return names(s.inputs) }
-
-// OutputNames lists the outputs in the graph's order.
-func (s *Session) OutputNames() []string { return names(s.outputs) }
 
 func names(ports []port) []string {
 	out := make([]string, len(ports))

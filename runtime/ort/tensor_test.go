@@ -15,7 +15,6 @@ func TestTensorTypes(t *testing.T) {
 	length := map[graph.DType]func(*ort.Tensor) int{
 		graph.F32:  func(x *ort.Tensor) int { return len(x.Float32()) },
 		graph.F64:  func(x *ort.Tensor) int { return len(x.Float64()) },
-		graph.I32:  func(x *ort.Tensor) int { return len(x.Int32()) },
 		graph.I64:  func(x *ort.Tensor) int { return len(x.Int64()) },
 		graph.Bool: func(x *ort.Tensor) int { return len(x.Bool()) },
 	}

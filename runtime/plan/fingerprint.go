@@ -22,7 +22,7 @@ var byContent = []string{"policy.from", "data.sources.*.card"}
 type Parts struct {
 	Data     map[string]string // source of the mix -> content hash of its data
 	Weights  string            // content hash of the policy folder: weights, configuration and tokenizer
-	Numerics string            // version of the program's arithmetic and of the engine: equal only if results are equal bit for bit
+	Numerics string            // version of the program's arithmetic and of the engine: equal bits on one kind of processor and one build of the engine
 }
 
 // Fingerprint is the identity of a trial in named parts, each a SHA-256 in hex. Equal fingerprints are never computed

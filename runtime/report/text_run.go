@@ -13,7 +13,7 @@ import (
 // minute is how reports print a time: local, to the minute.
 const minute = "2006-01-02 15:04"
 
-// ListText writes one line a run.
+// ListText writes one line a run; nothing if there are none.
 func ListText(w io.Writer, s Style, runs []Listing) error {
 	p := &page{Style: s, w: w}
 	headers := []string{"run", "status", "stage", ">seed", ">steps", ">before", ">after", "started"}
@@ -43,9 +43,6 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 		if l.Broken != "" {
 			p.line("%s: cannot be read: %s", printable(filepath.Base(l.Dir)), l.Broken)
 		}
-	}
-	if len(runs) == 0 {
-		p.line("no runs yet")
 	}
 	return p.err
 }

@@ -61,7 +61,7 @@ func (e *Embedding) Embed(text string) ([][]float32, error) {
 func unitRow(x []float32) []float32 {
 	var sum float64
 	for _, v := range x {
-		sum += float64(v) * float64(v)
+		sum += float64(v) * float64(v) // a product of two float32 is exact: fusing it into the sum changes no bit
 	}
 	out := make([]float32, len(x))
 	if sum == 0 {
@@ -132,7 +132,7 @@ func Similarity(e, f [][]float32) float64 {
 		for j, b := range f {
 			var dot float64
 			for k := range a {
-				dot += float64(a[k]) * float64(b[k])
+				dot += float64(a[k]) * float64(b[k]) // exact product, as in unitRow
 			}
 			best, bestF[j] = max(best, dot), max(bestF[j], dot)
 		}

@@ -17,6 +17,9 @@ import (
 // gold is not 0, |pred - gold|/|gold| <= 0.05 decides; else equality of the raw strings in lower case. Nothing is trimmed
 // or cleaned: "1,000" is not a number, "12%" against "12" is wrong. VLMEvalKit trims the prediction first; callers that
 // compare with it do so, too.
+//
+// No run computes it yet: training and evaluation score with the chart reward. It waits here, held to the reference's
+// outputs by the tests, for a table of benchmark metrics.
 func ChartQA(pred string, golds []string) float64 {
 	for _, gold := range golds {
 		p, ok := chartFloat(pred)

@@ -12,16 +12,16 @@ import (
 // stored image with plain float extents (no +1), clipped to the image.
 //
 // One gold box: the first written box counts, and further ones are noted as boxes_extra. Several: the one-to-one
-// assignment with the largest sum of IoU, divided by the larger number of boxes (Visual-RFT's normalisation). No gold
-// box: 1 iff the answer is an explicit empty list. A box with x2 <= x1 or y2 <= y1, a wrong count of numbers or a value
-// that is not finite is worth 0; corners are never swapped.
+// assignment with the largest sum of IoU, divided by the larger number of boxes (Visual-RFT's normalisation). An
+// explicit empty list is read, and worth 0. A box with x2 <= x1 or y2 <= y1, a wrong count of numbers or a value that is
+// not finite is worth 0; corners are never swapped.
 //
 // differs: VLM-R1's integer variant gives 0 for overlaps up to one pixel and does not check inverted boxes.
 type grounding struct{ space Space }
 
 func (grounding) checkGold(ex data.Example) error {
-	if ex.Boxes == nil {
-		return errors.New("no boxes; a question without a box in the image has an empty list, not none")
+	if len(ex.Boxes) == 0 {
+		return errors.New("no boxes")
 	}
 	if ex.ImageSize[0] <= 0 || ex.ImageSize[1] <= 0 {
 		return fmt.Errorf("image size %v is not known", ex.ImageSize)
@@ -40,11 +40,8 @@ func (grounding) checkGold(ex data.Example) error {
 func (g grounding) score(ex data.Example, answer string, frame Frame) (verdict, error) {
 	found, empty := scanBoxes(answer)
 	if len(found) == 0 {
-		switch {
-		case !empty:
+		if !empty {
 			return verdict{note: "unparsed: no box"}, nil
-		case len(ex.Boxes) == 0:
-			return verdict{value: 1, parsed: true}, nil
 		}
 		return verdict{parsed: true}, nil
 	}
@@ -67,15 +64,13 @@ func (g grounding) score(ex data.Example, answer string, frame Frame) (verdict, 
 	if !v.parsed {
 		v.note = "unparsed: no list of four numbers"
 	}
-	switch len(ex.Boxes) {
-	case 0:
-	case 1:
-		v.value = overlap(boxes[0], clip(ex.Boxes[0], ex.ImageSize))
-		if len(boxes) > 1 && v.parsed {
-			v.note = fmt.Sprintf("boxes_extra=%d", len(boxes)-1)
-		}
-	default:
+	if len(ex.Boxes) > 1 {
 		v.value = matched(boxes, ex.Boxes, ex.ImageSize)
+		return v, nil
+	}
+	v.value = overlap(boxes[0], clip(ex.Boxes[0], ex.ImageSize))
+	if len(boxes) > 1 && v.parsed {
+		v.note = fmt.Sprintf("boxes_extra=%d", len(boxes)-1)
 	}
 	return v, nil
 }
@@ -109,8 +104,9 @@ func overlap(a, b data.Box) float64 {
 	if w <= 0 || h <= 0 {
 		return 0
 	}
-	both := w * h
-	union := (a[2]-a[0])*(a[3]-a[1]) + (b[2]-b[0])*(b[3]-b[1]) - both
+	// The conversions keep products from being fused into the sums, which would change bits from processor to processor.
+	both := float64(w * h)
+	union := float64((a[2]-a[0])*(a[3]-a[1])) + float64((b[2]-b[0])*(b[3]-b[1])) - both
 	return min(1, both/union)
 }
 

@@ -166,7 +166,7 @@ func newRoute(task data.Task, name string, r spec.Rewards, o Options, space Spac
 	return route{}, fmt.Errorf("route.%s: unknown reward %q, want matching, chart, iou or bmas", task, name)
 }
 
-// CheckGold reports whether the example's gold can be scored against; loading calls it once for every example.
+// CheckGold reports whether the example's gold can be scored against; call it once for every example before Score.
 func (s *Scorer) CheckGold(ex data.Example) error {
 	r, ok := s.routes[ex.Task]
 	if !ok {
@@ -178,15 +178,13 @@ func (s *Scorer) CheckGold(ex data.Example) error {
 	return nil
 }
 
-// Score scores one completion. The completion may be anything; an error means that the example has no route or that
-// its gold is unusable.
+// Score scores one completion of an example that CheckGold accepts: it does not check the gold again, which for bmas
+// would embed it twice. The completion may be anything; an error means that the example has no route, or that its image
+// frame is another's.
 func (s *Scorer) Score(ex data.Example, completion string, frame Frame) (Result, error) {
 	r, ok := s.routes[ex.Task]
 	if !ok {
 		return Result{}, fmt.Errorf("example %s: task %q has no route", ex.ID, ex.Task)
-	}
-	if err := s.CheckGold(ex); err != nil {
-		return Result{}, err
 	}
 	completion = trimEndOfTurn(completion)
 	out := Result{Task: r.name}

@@ -119,9 +119,12 @@ func TestScorerErrors(t *testing.T) {
 		{ID: "c", Task: data.Chart},
 		{ID: "d", Task: data.Grounding},
 	} {
-		if _, err := s.Score(ex, "<answer>yes</answer>", Frame{}); err == nil || !strings.Contains(err.Error(), "example "+ex.ID) {
+		if err := s.CheckGold(ex); err == nil || !strings.Contains(err.Error(), "example "+ex.ID) {
 			t.Errorf("%+v: got %v, want an error that names the example", ex, err)
 		}
+	}
+	if _, err := s.Score(data.Example{ID: "a", Task: "video"}, "<answer>yes</answer>", Frame{}); err == nil || !strings.Contains(err.Error(), "no route") {
+		t.Errorf("a task without a route: got %v", err)
 	}
 }
 

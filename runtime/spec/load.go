@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue/cuecontext"
@@ -46,6 +47,9 @@ func Load(path string, overrides []string) (*File, Diagnostics) {
 	if ok {
 		file += ".cue"
 	}
+	if ok && name == "" {
+		return nil, Diagnostics{{Pos: fileAt(file), Msg: "no name behind #", Hint: "name the field, or leave out the #"}}
+	}
 	entries, mistakes := s.read(file)
 	if mistakes != nil {
 		return nil, mistakes
@@ -66,14 +70,18 @@ func Load(path string, overrides []string) (*File, Diagnostics) {
 
 // choose picks the entry that name names, or the only one.
 func choose(entries []entry, at Pos, name string) (entry, *Diagnostic) {
+	loadable := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.kind == cardKind })
 	var names []string
-	for _, e := range entries {
+	for _, e := range loadable {
 		if e.name == name {
 			return e, nil
 		}
 		names = append(names, e.name)
 	}
 	switch {
+	case len(names) == 0 && len(entries) > 0:
+		return entry{}, &Diagnostic{Pos: at, Msg: "holds a dataset card, not an experiment or a study",
+			Hint: "name it in an experiment, as data: sources: NAME: card"}
 	case len(names) == 0:
 		return entry{}, &Diagnostic{Pos: at, Msg: "holds no experiment and no study",
 			Hint: fmt.Sprintf("write import %q and experiment: schema.#Experiment & {...}", schema.ImportPath)}
@@ -81,8 +89,8 @@ func choose(entries []entry, at Pos, name string) (entry, *Diagnostic) {
 		return entry{}, &Diagnostic{Pos: at, Msg: fmt.Sprintf("holds no %q: it has %s", name, strings.Join(names, ", ")),
 			Hint: didYouMean(nearest(name, names))}
 	case len(names) > 1:
-		return entry{}, &Diagnostic{Pos: entries[1].pos, Msg: "holds more than one: " + strings.Join(names, ", "),
+		return entry{}, &Diagnostic{Pos: loadable[1].pos, Msg: "holds more than one: " + strings.Join(names, ", "),
 			Hint: fmt.Sprintf("choose one, as in %s#%s", at.File, names[0])}
 	}
-	return entries[0], nil
+	return loadable[0], nil
 }

@@ -127,6 +127,19 @@ func TestLoadStudy(t *testing.T) {
 	}
 }
 
+// CUE takes UTF-16 for an empty file; other encodings would be met as syntax errors or as wrong letters.
+func TestLoadEncoding(t *testing.T) {
+	t.Chdir(workspace(t))
+	for name, text := range map[string]string{
+		"UTF-16": "a\x00:\x00 \x001\x00", "UTF-16 with mark": "\xff\xfea\x00", "Latin-1": "// caf\xe9\n" + good,
+	} {
+		write(t, "x.cue", text)
+		if f, mistakes := Load("x.cue", nil); f != nil || len(mistakes) != 1 || mistakes[0].Msg != "is not UTF-8 text" {
+			t.Errorf("%s: got %v", name, mistakes)
+		}
+	}
+}
+
 // Paths start at the file that wrote them, whoever loads it and from wherever.
 func TestPaths(t *testing.T) {
 	dir := workspace(t)

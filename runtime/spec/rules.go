@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -26,6 +27,7 @@ var rules = []func(*facts){
 	everyTaskIsScored,
 	everyRewardIsRouted,
 	templatesHoldTheQuestion,
+	placeholdersAreKnown,
 	somethingTrains,
 	pixelsAreARange,
 	evalSamplesDiffer,
@@ -162,6 +164,35 @@ func templatesHoldTheQuestion(f *facts) {
 			needed := place == "{question}" || task == "mcq"
 			if needed && f.sound(path) && !strings.Contains(f.Prompt.Templates[task], place) {
 				f.c.report(f.at(path), path, "", "has no %s", place)
+			}
+		}
+	}
+}
+
+// placeholder is a word in braces; behind a LaTeX command, in group 1, it is that command's argument (\boxed{answer}).
+var placeholder = regexp.MustCompile(`(\\[A-Za-z]+)?\{(\w+)\}`)
+
+func placeholdersAreKnown(f *facts) {
+	for _, task := range slices.Sorted(maps.Keys(f.Prompt.Templates)) {
+		path := "prompt.templates." + task
+		if !f.sound(path) {
+			continue
+		}
+		known := []string{"question"}
+		if task == "mcq" {
+			known = append(known, "choices")
+		}
+		for _, m := range placeholder.FindAllStringSubmatch(f.Prompt.Templates[task], -1) {
+			switch word := m[2]; {
+			case slices.Contains(known, word) || m[1] != "" && word != "choices":
+			case word == "choices":
+				f.c.report(f.at(path), path, "", "has {choices}, which only mcq has")
+			default:
+				hint := ""
+				if near := nearest(word, known); near != "" {
+					hint = didYouMean("{" + near + "}")
+				}
+				f.c.report(f.at(path), path, hint, "unknown placeholder {%s}", word)
 			}
 		}
 	}

@@ -1,12 +1,14 @@
 package spec
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -18,6 +20,10 @@ import (
 // kinds are the definitions that make a top-level field an entry, something that can be loaded.
 var kinds = []string{"#Experiment", "#Study"}
 
+// cardKind is the definition of a dataset card, which package data loads; it is known here so that a card given in place of
+// an experiment is named as one.
+const cardKind = "#Dataset"
+
 // marker is the definition by which an entry is recognised: the stub of #Experiment holds it, so a field that was unified with
 // it has it too.
 const marker = "#mixr"
@@ -28,7 +34,7 @@ const moduleFile = "module: \"mixr.local@v0\"\nlanguage: version: \"v0.17.0\"\n"
 // entry is one experiment, study or card as the user wrote it, not yet seen by the schema.
 type entry struct {
 	name  string // of the field that holds it
-	kind  string // a member of kinds
+	kind  string // a member of kinds, or cardKind
 	value cue.Value
 	pos   Pos
 }
@@ -49,6 +55,13 @@ func (s *schemas) read(file string) ([]entry, Diagnostics) {
 		return nil, Diagnostics{{Pos: at, Msg: "is a folder", Hint: "name one .cue file"}}
 	case filepath.Ext(abs) != ".cue":
 		return nil, Diagnostics{{Pos: at, Msg: "is no .cue file"}}
+	}
+	text, err := os.ReadFile(abs)
+	if err != nil {
+		return nil, Diagnostics{{Pos: at, Msg: err.Error()}}
+	}
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 { // CUE would take a UTF-16 file for an empty one
+		return nil, Diagnostics{{Pos: at, Msg: "is not UTF-8 text", Hint: "save it with encoding UTF-8"}}
 	}
 	config := &load.Config{
 		Dir:     filepath.Dir(abs),
@@ -120,7 +133,7 @@ func (s *schemas) stubs() string {
 	for err == nil && it.Next() {
 		name := it.Selector().String()
 		switch {
-		case slices.Contains(kinds, name):
+		case slices.Contains(kinds, name) || name == cardKind:
 			fmt.Fprintf(&b, "%s: {%s: %q, ...}\n", name, marker, name)
 		case it.Value().IncompleteKind() == cue.StructKind:
 			fmt.Fprintf(&b, "%s: {...}\n", name) // `_` would be closed around the fields it meets

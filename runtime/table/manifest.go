@@ -20,7 +20,7 @@ const (
 	Running   Status = "running"   // or killed: only the lock tells which
 	Done      Status = "done"      // Finish came through
 	Failed    Status = "failed"    // an error ended the last attempt
-	Diverged  Status = "diverged"  // a health monitor ended it
+	Diverged  Status = "diverged"  // a gradient was not finite: the same step ends the same way again
 	Cancelled Status = "cancelled" // the user or the scheduler ended it; it can go on
 )
 
@@ -77,7 +77,7 @@ func ReadManifest(dir string) (Manifest, error) {
 		return m, fmt.Errorf("read manifest: %w", err)
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", path, err)
+		return m, fmt.Errorf("%s: %w; %s", path, err, remedy)
 	}
 	if m.Format != Format {
 		return m, fmt.Errorf("%s: format is %q, this mixr reads %q", path, m.Format, Format)

@@ -22,6 +22,9 @@ func Read[R Row](dir string) ([]R, error) {
 	return rows, err
 }
 
+// remedy is what to do about a file that is not what was written.
+const remedy = "restore the file, or delete the run folder and run the experiment again"
+
 // errGone says that a listed file is missing. It is not fs.ErrNotExist: that means a table the run never had.
 var errGone = errors.New("the file is missing")
 
@@ -41,10 +44,10 @@ func readTable[R Row](dir string) ([]R, error) {
 	for _, f := range files {
 		more, err := readRows[R](dir, f)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, f.Path), errGone)
+			return nil, fmt.Errorf("%s: %w; %s", filepath.Join(dir, f.Path), errGone, remedy)
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w; %s", err, remedy)
 		}
 		rows = append(rows, more...)
 	}
@@ -101,7 +104,7 @@ func ReadProvenance(dir string) (Provenance, error) {
 	}
 	var p Provenance
 	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w; %s", path, err, remedy)
 	}
 	return p, nil
 }

@@ -54,8 +54,8 @@ type Metrics struct {
 }
 
 // Slice is one row of slices.parquet: one component of one task of one source in one step. Component is a reward
-// component's name (matching, chart, iou, bmas, format), or reward, len or loss. N counts completions; Min to Max are
-// over the N - NumNull completions to which the component applies, and nil when there are none.
+// component's name (matching, chart, iou, bmas, format), or reward, len or loss. N counts completions; Mean to Max are
+// over the N - NumNull completions to which the component applies. Where it applies to none there is no row.
 type Slice struct {
 	Step      int32    `parquet:"step,delta"`
 	Task      string   `parquet:"task,dict"`
@@ -129,13 +129,13 @@ type Eval struct {
 type Timing struct {
 	Step       int32     `parquet:"step,delta"`
 	Attempt    int32     `parquet:"attempt"` // 1, 2, ...; index into the manifest's attempts, from 1
-	WallS      float64   `parquet:"wall_s"`
+	WallS      float64   `parquet:"wall_s"`  // the step, without saving it
 	RolloutS   *float64  `parquet:"rollout_s,optional"`
 	RewardS    *float64  `parquet:"reward_s,optional"`
 	ScoreS     *float64  `parquet:"score_s,optional"` // log-probabilities of the policy and the reference
 	GradientS  float64   `parquet:"gradient_s"`
 	OptimizerS float64   `parquet:"optimizer_s"`
-	IOS        float64   `parquet:"io_s"`                         // tables and checkpoints
+	IOS        float64   `parquet:"io_s"`                         // saving the checkpoint; 0 in a step that saves none
 	TokPerS    *float64  `parquet:"tok_per_s,optional"`           // completion tokens sampled (sft: trained) a second of wall_s
 	HostPeakB  int64     `parquet:"host_peak_b"`                  // peak resident memory of the process so far
 	TEnd       time.Time `parquet:"t_end,timestamp(microsecond)"` // UTC

@@ -239,14 +239,14 @@ func TestDamagedPart(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), "delete the file to resume from the checkpoint of step 4") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Read[Metrics](r.Dir()); err == nil || !strings.Contains(err.Error(), part) {
+		if _, err := Read[Metrics](r.Dir()); err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), remedy) {
 			t.Errorf("%s: Read: %v", name, err)
 		}
 	}
 	if err := os.Remove(part); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read[Metrics](r.Dir()); err == nil || !strings.Contains(err.Error(), part) {
+	if _, err := Read[Metrics](r.Dir()); err == nil || !strings.Contains(err.Error(), part) || !strings.Contains(err.Error(), remedy) {
 		t.Errorf("missing: Read: %v", err)
 	}
 	r = reopen(t, r.Dir())

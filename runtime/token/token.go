@@ -63,10 +63,7 @@ func (t *Tokenizer) Token(id int) string {
 	return t.bytes[id]
 }
 
-// Special reports whether id is an added token marked special: a control token such as <|im_end|>, not text.
-func (t *Tokenizer) Special(id int) bool { return t.special[id] }
-
-// SpecialTokens returns the texts of all special tokens with their ids.
+// SpecialTokens returns the texts of all added tokens marked special, control tokens such as <|im_end|>, with their ids.
 func (t *Tokenizer) SpecialTokens() map[string]int {
 	m := make(map[string]int, len(t.special))
 	for id := range maps.Keys(t.special) {

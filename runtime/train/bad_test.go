@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -93,7 +94,7 @@ func (w *world) broken(instructions string) error {
 	for _, line := range late {
 		w.damage(line)
 	}
-	_, err = w.run(w.t.Context(), in, w.path("run"), Options{})
+	err = w.run(w.t.Context(), in, w.path("run"), Options{})
 	return err
 }
 
@@ -196,10 +197,10 @@ func TestConvolutionWeightLoads(t *testing.T) {
 }
 
 // A failed run says so in its manifest, with the reason, and the next attempt goes on once the cause is gone. A cause that comes
-// together with an interruption is not hidden by it.
+// together with an interruption is not hidden by it. The steps before the failure are kept, checkpoint or not.
 func TestFailedRunContinues(t *testing.T) {
 	w := newWorld(t)
-	in := w.open("tiny.cue", "data.sources.grounding.weight=1e6")
+	in := w.open("tiny.cue", "data.sources.grounding.weight=1e6", "checkpoint.every=50")
 	want := results(t, w.finished(in, Options{}))
 	good := w.path("good")
 	check(t, os.Rename(w.path("images"), good))
@@ -207,7 +208,7 @@ func TestFailedRunContinues(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := w.run(ctx, in, dir, Options{Progress: func(e Event) {
+	err := w.run(ctx, in, dir, Options{Progress: func(e Event) {
 		if e.Phase == "train" && e.Done == 2 {
 			for i := range 4 {
 				w.damage(fmt.Sprintf("empty images/grounding-%d.png", i))
@@ -223,9 +224,55 @@ func TestFailedRunContinues(t *testing.T) {
 	if exit := m.Attempts[0].Exit; m.Status != table.Failed || !strings.Contains(exit, "grounding-") {
 		t.Errorf("status %s, exit %q: want failed, with the reason", m.Status, exit)
 	}
+	if rows := rowsOf[table.Metrics](t, dir); last(m.Checkpoints) != 2 || len(rows) != 2 {
+		t.Errorf("%d rows of metrics and the checkpoints %v are kept, want those of step 2", len(rows), m.Checkpoints)
+	}
 	check(t, os.RemoveAll(w.path("images")))
 	check(t, os.Rename(good, w.path("images")))
-	_, err = w.run(t.Context(), in, dir, Options{})
+	err = w.run(t.Context(), in, dir, Options{})
 	check(t, err)
 	sameResults(t, "failed", results(t, dir), want)
+}
+
+// A gradient that is not finite is a *Diverged, changes nothing, and the steps before it are kept.
+func TestDivergedStepIsNotMade(t *testing.T) {
+	w := newWorld(t)
+	r := w.prepared(w.open("tiny_sft.cue", "sft.steps=3", "checkpoint.every=50"))
+	name := r.model.program.Trainable()[0].Name
+	var before []float32
+	r.opts.Progress = func(e Event) {
+		if e.Done == 1 {
+			r.model.weights[name].Float32()[0] = float32(math.NaN())
+			before = slices.Concat(r.model.weights[name].Float32(), r.model.m[name].Float32(), r.model.v[name].Float32())
+		}
+	}
+	var diverged *Diverged
+	if err := r.train(t.Context()); !errors.As(err, &diverged) || diverged.Update != 2 {
+		t.Fatalf("got %v, want divergence at update 2", err)
+	}
+	after := slices.Concat(r.model.weights[name].Float32(), r.model.m[name].Float32(), r.model.v[name].Float32())
+	if !slices.EqualFunc(before, after, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }) {
+		t.Error("the update changed weights or moments")
+	}
+	if rows := rowsOf[table.Metrics](t, r.run.Dir()); len(rows) != 1 || last(r.run.Manifest().Checkpoints) != 1 {
+		t.Errorf("%d rows of metrics and the checkpoints %v are kept, want those of step 1", len(rows), r.run.Manifest().Checkpoints)
+	}
+}
+
+// A shelf reads a card once and still checks its rows for every experiment.
+func TestShelfChecksEveryExperiment(t *testing.T) {
+	w := newWorld(t)
+	w.damage(`replace train.jsonl "\"target\":" "\"meta\":"`)
+	shelf := NewShelf()
+	one, err := shelf.Open(w.resolve("tiny.cue"))
+	check(t, err)
+	two, err := shelf.Open(w.resolve("tiny.cue", "seed=2", "data.sources.mcq.weight=2"))
+	check(t, err)
+	if one.Data.Card("mcq") != two.Data.Card("mcq") || one.Config != two.Config {
+		t.Error("card or policy was read twice")
+	}
+	var mistakes spec.Diagnostics
+	if _, err := shelf.Open(w.resolve("tiny_sft.cue")); !errors.As(err, &mistakes) || !strings.Contains(err.Error(), "train.jsonl:") {
+		t.Errorf("rows without targets: got %v, want mistakes with their lines", err)
+	}
 }

@@ -20,7 +20,7 @@ func TestDamagedRun(t *testing.T) {
 	// Stopped after step 4, with the checkpoints of steps 2 and 4.
 	stopped := filepath.Join(t.TempDir(), "run")
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := w.run(ctx, in, stopped, Options{Progress: func(e Event) {
+	err := w.run(ctx, in, stopped, Options{Progress: func(e Event) {
 		if e.Phase == "train" && e.Done == 3 {
 			cancel()
 		}
@@ -75,7 +75,17 @@ func TestDamagedRun(t *testing.T) {
 			check(t, os.CopyFS(dir, os.DirFS(stopped)))
 			check(t, c.damage(dir))
 			before := tree(t, dir)
-			out, err := w.run(t.Context(), in, dir, Options{})
+			var warnings []string
+			began := false
+			err := w.run(t.Context(), in, dir, Options{
+				Warn: func(text string) {
+					warnings = append(warnings, text)
+					if began {
+						t.Error("a warning comes after the work has begun")
+					}
+				},
+				Progress: func(Event) { began = true },
+			})
 			if c.repair != nil {
 				if err == nil {
 					t.Fatal("the damage was not found")
@@ -88,11 +98,10 @@ func TestDamagedRun(t *testing.T) {
 					}
 				}
 				check(t, c.repair(dir))
-				out, err = w.run(t.Context(), in, dir, Options{})
-				check(t, err)
+				check(t, w.run(t.Context(), in, dir, Options{}))
 			} else {
 				check(t, err)
-				mentions(t, strings.Join(out.Warnings, "\n"), c.says)
+				mentions(t, strings.Join(warnings, "\n"), c.says)
 			}
 			sameResults(t, c.name, results(t, dir), want)
 		})
@@ -121,7 +130,7 @@ func TestForeignFolderIsRefused(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "run")
 			check(t, c.make(dir))
 			before := tree(t, dir)
-			_, err := w.run(t.Context(), in, dir, Options{})
+			err := w.run(t.Context(), in, dir, Options{})
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -147,9 +156,8 @@ func TestExportedPolicyOpens(t *testing.T) {
 	w := newWorld(t)
 	from := filepath.Join(w.finished(w.open("tiny_sft.cue", "sft.steps=1", "eval.examples=0"), Options{}), "policy")
 	in := w.open("tiny.cue", "policy.from="+from, "policy.init=weights", "grpo.steps=1")
-	out, err := w.run(t.Context(), in, filepath.Join(t.TempDir(), "run"), Options{})
-	check(t, err)
-	if in.WeightsHash == w.open("tiny.cue").WeightsHash || out.Already {
+	check(t, w.run(t.Context(), in, filepath.Join(t.TempDir(), "run"), Options{}))
+	if in.WeightsHash == w.open("tiny.cue").WeightsHash {
 		t.Error("weights do not count in the hash of the policy")
 	}
 }

@@ -48,7 +48,7 @@ func TestInterruptedRunContinues(t *testing.T) {
 			events := map[string]bool{} // each stops the run once
 			for attempt := 1; ; attempt++ {
 				ctx, cancel := context.WithCancel(t.Context())
-				_, err := w.run(ctx, in, dir, Options{Workers: 1 + attempt%3, Progress: func(e Event) {
+				err := w.run(ctx, in, dir, Options{Workers: 1 + attempt%3, Progress: func(e Event) {
 					if at := fmt.Sprint(e.Phase, e.Done); !events[at] && e.Done%2 == 1 {
 						events[at] = true
 						cancel()
@@ -90,11 +90,7 @@ func TestDoneRunIsLeftAlone(t *testing.T) {
 	in := w.open("tiny.cue", "grpo.steps=1")
 	dir := w.finished(in, Options{})
 	want := results(t, dir)
-	out, err := w.run(t.Context(), in, dir, Options{Progress: func(e Event) { t.Errorf("computed %+v", e) }})
-	check(t, err)
-	if !out.Already {
-		t.Error("not reported as done")
-	}
+	check(t, w.run(t.Context(), in, dir, Options{Progress: func(e Event) { t.Errorf("computed %+v", e) }}))
 	sameResults(t, "done", results(t, dir), want)
 }
 
@@ -219,9 +215,12 @@ func TestGreedyNeedsNoSeed(t *testing.T) {
 		}
 	}
 	r := w.prepared(w.open("tiny.cue", from, "policy.init=weights"))
-	ex := r.in.Data.Test("mcq")[0]
+	ex := r.in.Data.EvalSet("mcq", 1)[0]
 	g, err := r.rollout(r.lanes[0], ex, sampling{count: 2, maxTokens: 6, stop: r.stop})
 	check(t, err)
+	if g.completions[0].logp != nil {
+		t.Error("a greedy completion has log-probabilities, which are those of tokens that were drawn and not taken")
+	}
 	if !slices.Equal(g.completions[0].tokens, g.completions[1].tokens) {
 		t.Errorf("two greedy completions differ: %v, %v", g.completions[0].tokens, g.completions[1].tokens)
 	}
@@ -242,4 +241,17 @@ func (r *runner) firstLogp(t *testing.T, g *group, id int) float32 {
 	logp, err := r.logp(r.lanes[0].score, r.lanes[0].vision, &one, 1)
 	check(t, err)
 	return logp[0]
+}
+
+// A run that goes on with another build or processor says so; what an old run has not recorded is not known to differ.
+func TestOtherVersionsAreSaid(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	run, err := table.Create(dir, table.Manifest{Name: "x", Versions: map[string]string{"library": "aaa", "go": "1"}})
+	check(t, err)
+	defer run.Close()
+	r := &runner{run: run}
+	got := r.elsewhere(table.Manifest{Versions: map[string]string{"library": "bbb", "go": "1", "vectors": "avx2"}})
+	if want := []string{"the run began with library aaa and goes on with bbb"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -21,7 +21,7 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 		examples = append(examples, r.data.EvalSet(source, o.Examples)...)
 	}
 	var rows []table.Eval
-	phase := r.progress.phase("evaluate "+when, len(examples))
+	phase := r.phase("evaluate "+when, len(examples))
 	err := ordered(ctx, len(examples), len(r.lanes), 2*len(r.lanes), func(lane, i int) ([]table.Eval, error) {
 		return r.evaluateExample(r.lanes[lane], examples[i], step, when)
 	}, func(i int, v []table.Eval) error {

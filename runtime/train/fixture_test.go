@@ -244,7 +244,7 @@ func (w *world) open(file string, overrides ...string) *Inputs {
 }
 
 // run carries out a trial in the folder dir.
-func (w *world) run(ctx context.Context, in *Inputs, dir string, o Options) (Outcome, error) {
+func (w *world) run(ctx context.Context, in *Inputs, dir string, o Options) error {
 	o.Engine = orttest.Open(w.t)
 	o.Workers = max(o.Workers, 1)
 	return Run(ctx, in, dir, manifest(in), nil, o)
@@ -254,7 +254,7 @@ func (w *world) run(ctx context.Context, in *Inputs, dir string, o Options) (Out
 func (w *world) finished(in *Inputs, o Options) string {
 	w.t.Helper()
 	dir := filepath.Join(w.t.TempDir(), "run")
-	_, err := w.run(w.t.Context(), in, dir, o)
+	err := w.run(w.t.Context(), in, dir, o)
 	check(w.t, err)
 	return dir
 }

@@ -1,8 +1,7 @@
 package train
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,63 +32,90 @@ type Inputs struct {
 }
 
 // Open loads data and policy of an experiment. Its errors are for the person who wrote the experiment.
-func Open(r *spec.Resolved) (*Inputs, error) {
+func Open(r *spec.Resolved) (*Inputs, error) { return NewShelf().Open(r) }
+
+// Open is Open, reading only what is not on the shelf yet.
+func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	in := &Inputs{Experiment: r.Experiment}
 	var err error
 	if in.Policy, err = r.Path("policy.from"); err != nil {
 		return nil, err
 	}
-	if in.Config, err = qwen25vl.LoadConfig(in.Policy); err != nil {
+	p, err := s.policy(in.Policy)
+	if err != nil {
 		return nil, err
 	}
-	if in.Tokenizer, err = token.Load(in.Policy); err != nil {
+	in.Config, in.Tokenizer = p.config, p.tokenizer
+	if err := in.checkLengths(); err != nil {
 		return nil, err
-	}
-	if err := in.Config.CheckTokenizer(in.Tokenizer); err != nil {
-		return nil, fmt.Errorf("policy %s: %w", in.Policy, err)
 	}
 	sources := map[string]spec.Source{}
-	for name, s := range r.Experiment.Data.Sources {
-		if s.Card, err = r.Path("data.sources." + name + ".card"); err != nil {
+	for name, source := range r.Experiment.Data.Sources {
+		if source.Card, err = r.Path("data.sources." + name + ".card"); err != nil {
 			return nil, err
 		}
-		sources[name] = s
+		sources[name] = source
 	}
-	if in.Data, err = data.Load(sources, ""); err != nil {
+	if in.Data, err = s.cards.Load(sources, ""); err != nil {
 		return nil, err
 	}
 	if err := in.checkRows(); err != nil {
 		return nil, err
 	}
-	if in.DataHash, err = dataHashes(in.Data); err != nil {
+	if in.DataHash, err = s.dataHashes(in.Data); err != nil {
 		return nil, err
 	}
-	in.WeightsHash, err = policyHash(in.Policy, r.Experiment.Policy.Init)
+	in.WeightsHash, err = s.policyHash(in.Policy, r.Experiment.Policy.Init)
 	return in, err
+}
+
+// checkLengths refuses completions longer than the policy's positions.
+func (in *Inputs) checkLengths() error {
+	e := in.Experiment
+	if e.GRPO != nil {
+		if err := in.Config.CheckCompletion(e.GRPO.MaxCompletionTokens); err != nil {
+			return fmt.Errorf("grpo.%w", err)
+		}
+	}
+	if e.Eval.Examples > 0 {
+		if err := in.Config.CheckCompletion(e.Eval.MaxCompletionTokens); err != nil {
+			return fmt.Errorf("eval.%w", err)
+		}
+	}
+	return nil
 }
 
 // maxRowMistakes bounds how many rows one error names; the first ones show what is wrong.
 const maxRowMistakes = 10
 
 // checkRows refuses rows that the experiment could not use: without a target to learn in stage sft, or with gold that its
-// rewards cannot score against. What depends on no experiment, package data has checked.
+// rewards cannot score against; and a source without the held-out rows that its evaluation needs. What depends on no
+// experiment, package data has checked.
 func (in *Inputs) checkRows() error {
 	scorer, err := in.scorer(make([]float32, in.Config.VocabSize), 1) // no reward reads the table to check gold
 	if err != nil {
 		return err
 	}
-	var problems []error
+	var mistakes spec.Diagnostics
+	add := func(source string, pos spec.Pos, msg, hint string) {
+		mistakes = append(mistakes, spec.Diagnostic{Pos: pos, Path: fmt.Sprintf("source %q", source), Msg: msg, Hint: hint})
+	}
 	check := func(source string, ex data.Example, learns bool) {
 		switch {
 		case learns && ex.Target == "":
-			problems = append(problems, fmt.Errorf("source %s: example %s has no target: stage sft learns one from every row", source, ex.ID))
+			add(source, ex.Pos(), fmt.Sprintf("example %s has no target: stage sft learns one from every row", ex.ID), "")
 		case scorer != nil:
 			if err := scorer.CheckGold(ex); err != nil {
-				problems = append(problems, fmt.Errorf("source %s: %w", source, err))
+				add(source, ex.Pos(), err.Error(), "")
 			}
 		}
 	}
 	for _, source := range in.Data.Sources() {
+		if in.Experiment.Eval.Examples > 0 && len(in.Data.EvalSet(source, 1)) == 0 {
+			add(source, spec.Pos{File: in.Data.Card(source).Path()},
+				fmt.Sprintf("no test rows with task %q, and eval.examples is %d", in.Experiment.Data.Sources[source].Task, in.Experiment.Eval.Examples),
+				"add a test split with such rows, or set eval.examples: 0")
+		}
 		for _, ex := range in.Data.Train(source) {
 			check(source, ex, in.Experiment.Stage == "sft")
 		}
@@ -97,10 +123,14 @@ func (in *Inputs) checkRows() error {
 			check(source, ex, false)
 		}
 	}
-	if more := len(problems) - maxRowMistakes; more > 0 {
-		problems = append(problems[:maxRowMistakes], fmt.Errorf("and %d more rows", more))
+	slices.SortStableFunc(mistakes, func(a, b spec.Diagnostic) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line))
+	})
+	if more := len(mistakes) - maxRowMistakes; more > 0 {
+		file := mistakes[maxRowMistakes].Pos.File
+		mistakes = append(mistakes[:maxRowMistakes], spec.Diagnostic{Pos: spec.Pos{File: file}, Msg: fmt.Sprintf("and %d more rows", more)})
 	}
-	return errors.Join(problems...)
+	return mistakes.Err()
 }
 
 // scorer scores by the experiment's rewards, with token rows of the given width from an embedding table. It is nil for
@@ -116,45 +146,6 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 		return nil, err
 	}
 	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding})
-}
-
-// dataHashes is the content hash of each source's card, by source.
-func dataHashes(set *data.Set) (map[string]string, error) {
-	byCard, out := map[*data.Card]string{}, map[string]string{}
-	for _, source := range set.Sources() {
-		card := set.Card(source)
-		if byCard[card] == "" {
-			sum, err := card.Hash()
-			if err != nil {
-				return nil, err
-			}
-			byCard[card] = sum
-		}
-		out[source] = byCard[card]
-	}
-	return out, nil
-}
-
-// policyHash covers every file of a policy folder that a result depends on.
-func policyHash(dir, init string) (string, error) {
-	h := sha256.New()
-	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
-		sum, err := fileSHA(filepath.Join(dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			sum = "none"
-		} else if err != nil {
-			return "", fmt.Errorf("policy: %w", err)
-		}
-		fmt.Fprintln(h, name, sum)
-	}
-	if init == "weights" {
-		sum, err := weights.Hash(dir)
-		if err != nil {
-			return "", fmt.Errorf("policy.from: %w (to start without weights: policy.init: \"random\")", err)
-		}
-		fmt.Fprintln(h, "weights", sum)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // initialise fills the model with the initial weights: those of the policy's folder, or random ones drawn from the run's seed.

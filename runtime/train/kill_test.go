@@ -41,7 +41,7 @@ func child(t *testing.T, w *world, dir string) (cmd *exec.Cmd, output *bytes.Buf
 func TestKilledRunContinues(t *testing.T) {
 	if dir := os.Getenv(childDir); dir != "" {
 		w := &world{t, os.Getenv(childWorld)}
-		_, err := w.run(t.Context(), killed(w), dir, Options{Workers: 2})
+		err := w.run(t.Context(), killed(w), dir, Options{Workers: 2})
 		check(t, err)
 		return
 	}
@@ -108,7 +108,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 			t.Fatalf("the child never took the folder\n%s", output)
 		}
 	}
-	_, err := w.run(t.Context(), killed(w), dir, Options{})
+	err := w.run(t.Context(), killed(w), dir, Options{})
 	var held *table.HeldError
 	if !errors.As(err, &held) || held.Holder.PID != cmd.Process.Pid {
 		t.Fatalf("got %v, want the folder held by pid %d", err, cmd.Process.Pid)

@@ -24,7 +24,7 @@ type sampling struct {
 // completion is one sampled answer.
 type completion struct {
 	tokens []int     // the stop token included where it was reached
-	logp   []float32 // log-probability of each token under the distribution it was drawn from
+	logp   []float32 // log-probability of each token under the distribution it was drawn from; nil for a greedy one, which was not drawn
 	finish string    // eos | length
 }
 
@@ -81,7 +81,10 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 				return nil, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
 					p.example.ID, token, lp)
 			}
-			c.tokens, c.logp = append(c.tokens, int(token)), append(c.logp, d.logp[g])
+			c.tokens = append(c.tokens, int(token))
+			if !greedy { // the graph's log-probability is that of the token it drew
+				c.logp = append(c.logp, d.logp[g])
+			}
 			switch {
 			case slices.Contains(s.stop, int(token)):
 				c.finish = "eos"

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ type Options struct {
 	Workers  int // units computed at once; at least 1
 	InFlight int // gradients of units held at once before they are added (the micro-batch); 0 = Workers + 1
 	Progress func(Event)
+	Warn     func(string) // what to know about a run that goes on, before it does; nil drops it
 	Log      zerolog.Logger
 }
 
@@ -38,14 +38,6 @@ type Event struct {
 	Phase       string // "evaluate before", "train", "evaluate after"
 	Done, Total int
 	Metrics     *table.Metrics // of the step just made; nil in evaluation
-}
-
-// Outcome is how a run ended.
-type Outcome struct {
-	Dir           string
-	Already       bool    // it was done before: nothing was computed
-	Before, After float64 // mean held-out reward; NaN without evaluation
-	Warnings      []string
 }
 
 // Interrupted is returned when the context ended the run at a step boundary; the run goes on when it is started again.
@@ -72,27 +64,26 @@ type runner struct {
 	stop     []int // tokens that end a completion
 	steps    int
 	updates  int // optimizer steps of the whole run
-	progress progress
 
 	accumulate, optimizer *bound
+	unsure                bool // the step at work may have changed the weights
 }
 
-type progress func(Event)
-
-// phase returns a function that reports how much of the phase is done.
-func (p progress) phase(name string, total int) func(done int, m *table.Metrics) {
+// phase announces a phase and returns a function that reports how much of it is done.
+func (r *runner) phase(name string, total int) func(done int, m *table.Metrics) {
+	r.opts.Log.Info().Str("phase", name).Int("total", total).Msg("phase begins")
 	return func(done int, m *table.Metrics) {
-		if p != nil {
-			p(Event{name, done, total, m})
+		if r.opts.Progress != nil {
+			r.opts.Progress(Event{name, done, total, m})
 		}
 	}
 }
 
 // Run carries out a trial in the folder dir, or goes on with it. The manifest names the trial; see table.Create for the fields
-// that the caller fills. record files are written beside it at the start: the resolved spec and whatever else describes it.
-func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) (out Outcome, err error) {
-	out.Dir = dir
-	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, progress: o.Progress, inFlight: o.InFlight}
+// that the caller fills. files are written into the folder at the start: the resolved spec and whatever else describes the trial.
+// Of a run that is done nothing is computed again. It fails with *Interrupted when ctx ends, and with *Diverged.
+func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) error {
+	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: o.InFlight}
 	if r.inFlight == 0 {
 		r.inFlight = o.Workers + 1
 	}
@@ -100,28 +91,29 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 	case errors.Is(err, fs.ErrNotExist):
 		r.run, err = table.Create(dir, m)
 		if err != nil {
-			return out, err
+			return err
 		}
 	case err != nil:
-		return out, err
+		return err
 	default:
 		if err := same(dir, there, m); err != nil { // before Open, which changes the folder
-			return out, err
+			return err
 		}
 		if r.run, err = table.Open(dir); err != nil {
-			return out, err
+			return err
 		}
 	}
 	defer r.run.Close()
-	out.Warnings = append(r.run.Warnings(), r.elsewhere(m)...)
 	if r.run.Manifest().Status == table.Done {
-		out.Already = true
-		s := r.run.Manifest().Summary
-		out.Before, out.After = s[table.RewardBefore], s[table.RewardAfter]
-		return out, nil
+		return nil
+	}
+	for _, w := range append(r.run.Warnings(), r.elsewhere(m)...) {
+		if o.Warn != nil {
+			o.Warn(w)
+		}
 	}
 	defer r.close()
-	err = r.work(ctx, files, &out)
+	err := r.work(ctx, files)
 	var interrupted *Interrupted
 	switch {
 	case err == nil:
@@ -130,10 +122,12 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 			err = &Interrupted{Dir: dir, Step: r.run.Step(), Steps: r.steps}
 		}
 		err = errors.Join(err, r.run.Stop(table.Cancelled, "interrupted"))
+	case errors.As(err, new(*Diverged)):
+		err = errors.Join(err, r.run.Stop(table.Diverged, firstLine(err)))
 	default:
 		err = errors.Join(err, r.run.Stop(table.Failed, firstLine(err)))
 	}
-	return out, err
+	return err
 }
 
 // same refuses a folder that holds another trial: its name has only some digits of the fingerprint.
@@ -144,12 +138,13 @@ func same(dir string, there, m table.Manifest) error {
 	return nil
 }
 
-// elsewhere warns of a run that goes on with other versions than it began with.
+// elsewhere warns of a run that goes on with other versions than it began with: its results may then differ from those of a run
+// that nothing interrupted. A version that the run has not recorded is not known to differ.
 func (r *runner) elsewhere(m table.Manifest) (warnings []string) {
 	began := r.run.Manifest().Versions
 	for _, name := range slices.Sorted(maps.Keys(m.Versions)) {
-		if began[name] != m.Versions[name] {
-			warnings = append(warnings, fmt.Sprintf("the run began with %s %s and goes on with %s", name, began[name], m.Versions[name]))
+		if was, known := began[name]; known && was != m.Versions[name] {
+			warnings = append(warnings, fmt.Sprintf("the run began with %s %s and goes on with %s", name, was, m.Versions[name]))
 		}
 	}
 	return warnings
@@ -161,7 +156,7 @@ func firstLine(err error) string {
 }
 
 // work is the trial from the initial weights, or the last checkpoint, to the finished tables.
-func (r *runner) work(ctx context.Context, files map[string][]byte, out *Outcome) error {
+func (r *runner) work(ctx context.Context, files map[string][]byte) error {
 	if err := r.prepare(files); err != nil {
 		return err
 	}
@@ -181,7 +176,6 @@ func (r *runner) work(ctx context.Context, files map[string][]byte, out *Outcome
 		return err
 	}
 	summary := map[string]float64{}
-	out.Before, out.After = math.NaN(), math.NaN()
 	if evaluates {
 		before, err := table.Read[table.Eval](r.run.Dir())
 		if err != nil {
@@ -191,8 +185,7 @@ func (r *runner) work(ctx context.Context, files map[string][]byte, out *Outcome
 		if err != nil {
 			return err
 		}
-		out.Before, out.After = meanReward(before), meanReward(after)
-		summary[table.RewardBefore], summary[table.RewardAfter] = out.Before, out.After
+		summary[table.RewardBefore], summary[table.RewardAfter] = meanReward(before), meanReward(after)
 	}
 	return r.run.Finish(summary)
 }
@@ -263,17 +256,24 @@ func (r *runner) prepare(files map[string][]byte) error {
 	return r.bindUpdate()
 }
 
-// train makes the steps that are left and commits at every checkpoint, at the end, and when the context is done.
+// train makes the steps that are left and commits at every checkpoint, at the end, and when the context is done or a step fails:
+// the rows of the steps before it may explain why.
 func (r *runner) train(ctx context.Context) error {
-	report := r.progress.phase("train", r.steps)
+	report := r.phase("train", r.steps)
 	var held []*record
 	for step := r.run.Step() + 1; step <= r.steps; step++ {
 		start := time.Now()
+		r.unsure = false
 		rec, err := r.step(context.WithoutCancel(ctx), step) // a step is finished even when the run is asked to stop
 		if err != nil {
-			return fmt.Errorf("step %d: %w", step, err)
+			err = fmt.Errorf("step %d: %w", step, err)
+			if len(held) > 0 && !r.unsure {
+				err = errors.Join(err, r.commit(held, step-1))
+			}
+			return err
 		}
 		rec.finish(start, r.run.Attempt())
+		r.logStep(rec)
 		held = append(held, rec)
 		stop := ctx.Err() != nil // asked once: a step must not be left without its commit
 		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || stop {
@@ -288,6 +288,18 @@ func (r *runner) train(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// logStep writes the line of a step.
+func (r *runner) logStep(rec *record) {
+	line := r.opts.Log.Info().Int32("step", rec.metrics.Step)
+	if loss := rec.metrics.Loss; loss != nil {
+		line = line.Float64("loss", *loss)
+	}
+	if reward := rec.metrics.RewardMean; reward != nil {
+		line = line.Float64("reward", *reward)
+	}
+	line.Float64("lr", rec.metrics.LR).Float64("wall_s", rec.timing.WallS).Msg("step done")
 }
 
 func (r *runner) step(ctx context.Context, step int) (*record, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"mixr/runtime/graph"
@@ -90,13 +91,25 @@ func (r *runner) add(gradients map[string]*ort.Tensor) error {
 	return err
 }
 
-// optimize applies AdamW in place and returns the gradient's norm before clipping. A norm that is not finite leaves the weights
-// as they were and is an error: the caller stops, and the last checkpoint stands.
+// Diverged is returned when the gradient of an update is not finite. The update was not made: weights and moments are those of the
+// update before.
+type Diverged struct {
+	Update int // from 1
+	Norm   float64
+}
+
+func (e *Diverged) Error() string {
+	return fmt.Sprintf("update %d: the gradient norm is %v: the run has diverged; lower learning_rate or grad_clip", e.Update, e.Norm)
+}
+
+// optimize applies AdamW in place and returns the gradient's norm before clipping, or *Diverged.
 func (r *runner) optimize(lr float64, index int) (float64, error) {
 	rate, eps, keep := r.model.program.AdamW().Scalars(lr, index+1)
 	for name, v := range map[string]float32{"rate": rate, "eps": eps, "keep": keep} {
 		feed(r.optimizer, name, []float32{v}, 1)
 	}
+	before := r.unsure
+	r.unsure = true // also where the run below fails half way
 	out, err := r.optimizer.run()
 	if err != nil {
 		return 0, err
@@ -104,7 +117,8 @@ func (r *runner) optimize(lr float64, index int) (float64, error) {
 	defer free(out)
 	norm := float64(out["norm"].Float32()[0])
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
-		return norm, fmt.Errorf("update %d: the gradient norm is %v: the run has diverged; lower learning_rate or grad_clip", index+1, norm)
+		r.unsure = before
+		return norm, &Diverged{index + 1, norm}
 	}
 	return norm, nil
 }
@@ -122,12 +136,14 @@ func (r *runner) bindUpdate() (err error) {
 		}
 	}
 	bindTo := func(g *graph.Graph, in, out map[string]*ort.Tensor) (*bound, error) {
+		pairs := map[string]string{} // output -> the input whose buffer it shares
 		for _, o := range g.Outputs() {
-			if len(o.Name) > 2 && o.Name[:2] == "o." {
-				if err := g.CheckAlias(o.Name[2:], o.Name); err != nil {
-					return nil, err
-				}
+			if name, ok := strings.CutPrefix(o.Name, "o."); ok {
+				pairs[o.Name] = name
 			}
+		}
+		if err := g.CheckAliases(pairs); err != nil {
+			return nil, err
 		}
 		return bind(m.engine, m.sessions[g.Name()], g, in, out)
 	}

@@ -33,10 +33,9 @@ const (
 // Store is an open set of weights. It is safe for concurrent use until Close. The files must not be changed or shortened
 // while it is open: the process would be killed by a bus error, as with any mapped file.
 type Store struct {
-	path     string
-	mapped   [][]byte
-	tensors  map[string]tensor
-	metadata map[string]string
+	path    string
+	mapped  [][]byte
+	tensors map[string]tensor
 }
 
 // tensor is where a tensor lies.
@@ -137,7 +136,7 @@ func (s *Store) add(file string) error {
 	if content != nil {
 		s.mapped = append(s.mapped, content)
 	}
-	entries, metadata, data, err := parse(content)
+	entries, _, data, err := parse(content)
 	if err != nil {
 		return err
 	}
@@ -146,9 +145,6 @@ func (s *Store) add(file string) error {
 			return fmt.Errorf("tensor %s is also in %s", e.name, other.file)
 		}
 		s.tensors[e.name] = tensor{e, file, data[e.begin:e.end]}
-	}
-	if s.metadata == nil {
-		s.metadata = metadata
 	}
 	return nil
 }
@@ -197,9 +193,6 @@ func (s *Store) Shape(name string) []int {
 
 // DType is a tensor's type as stored, such as "BF16"; "" if there is no such tensor.
 func (s *Store) DType(name string) string { return s.tensors[name].dtype }
-
-// Metadata is the text that the (first) file carries beside its tensors; nil if there is none.
-func (s *Store) Metadata() map[string]string { return maps.Clone(s.metadata) }
 
 // Float32 converts a tensor into dst, whose length must be the tensor's number of elements. Types other than F32, BF16 and
 // F16 are an error. Values are not checked; see CheckFinite.

@@ -29,8 +29,12 @@ func TestRoundTripF32(t *testing.T) {
 	if got, want := s.Names(), []string{"none", "scalar", "w.a", "w.b"}; !slices.Equal(got, want) {
 		t.Fatalf("names %v, want %v", got, want)
 	}
-	if m := s.Metadata(); m["step"] != "3" || m["format"] != "pt" {
-		t.Errorf("metadata %v", m)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, m, _, err := parse(content); err != nil || m["step"] != "3" || m["format"] != "pt" {
+		t.Errorf("metadata %v, %v", m, err)
 	}
 	for _, x := range in {
 		if got := s.Shape(x.Name); got == nil || !slices.Equal(got, x.Shape) {

@@ -37,7 +37,8 @@ type Config struct {
 	RopeScaling      RopeScaling `json:"rope_scaling"`
 	SlidingWindow    bool        `json:"use_sliding_window"` // must be false
 	TieEmbeddings    bool        `json:"tie_word_embeddings"`
-	InitializerRange float64     `json:"initializer_range"` // std of random initial weights; 0.02 if absent
+	InitializerRange float64     `json:"initializer_range"`       // std of random initial weights; 0.02 if absent
+	MaxPositions     int         `json:"max_position_embeddings"` // positions seen in training; 0 = the file does not say
 
 	EOSTokenID         int `json:"eos_token_id"` // <|im_end|>, ends a turn
 	VisionStartTokenID int `json:"vision_start_token_id"`
@@ -85,6 +86,16 @@ func (v *VisionConfig) Full(i int) bool { return slices.Contains(v.FullAttBlocks
 
 // windowUnits is the number of merged visual tokens along a side of an attention window.
 func (v *VisionConfig) windowUnits() int { return v.WindowSize / PatchSize / MergeSize }
+
+// CheckCompletion reports a longest completion that leaves no room for a prompt within max_position_embeddings. Rotary
+// angles exist for any position; beyond that number the policy has never seen them.
+func (c *Config) CheckCompletion(maxTokens int) error {
+	if c.MaxPositions > 0 && maxTokens >= c.MaxPositions {
+		return fmt.Errorf("max_completion_tokens: got %d, want less than the policy's max_position_embeddings %d, which the prompt shares",
+			maxTokens, c.MaxPositions)
+	}
+	return nil
+}
 
 // LoadConfig reads config.json in dir, and checks generation_config.json and preprocessor_config.json where they exist:
 // the first may name the tokens that end a completion, the second must ask for the preprocessing that Preprocess does.
@@ -206,6 +217,7 @@ func (c *Config) validate() error {
 	positive("vocab_size", c.VocabSize)
 	positive("intermediate_size", c.IntermediateSize)
 	positive("num_hidden_layers", c.NumLayers)
+	want(c.MaxPositions >= 0, "max_position_embeddings: got %d, want > 0", c.MaxPositions)
 	if ok := positive("hidden_size", c.HiddenSize); positive("num_attention_heads", c.NumHeads) && ok {
 		c.validateHeads(want)
 	}

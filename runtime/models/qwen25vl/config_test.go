@@ -30,6 +30,18 @@ func TestLoadConfigNano(t *testing.T) {
 	}
 }
 
+func TestCheckCompletion(t *testing.T) {
+	c := nanoConfig(t)
+	for tokens, ok := range map[int]bool{1: true, 2047: true, 2048: false, 131072: false} {
+		if err := c.CheckCompletion(tokens); (err == nil) != ok {
+			t.Errorf("%d tokens of %d positions: got %v", tokens, c.MaxPositions, err)
+		}
+	}
+	if err := new(Config).CheckCompletion(131072); err != nil {
+		t.Errorf("a file that names no limit: %v", err)
+	}
+}
+
 // TestParseConfig3B: the published file loads, in the published layout and in the nested one of newer libraries.
 func TestParseConfig3B(t *testing.T) {
 	b, err := os.ReadFile("../../../../shared/models/qwen2.5-vl/config_3b.json")

@@ -52,6 +52,7 @@ func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV)
 // layer is norm, attention, residual, norm, MLP, residual. x [N, T, D]. mix turns rotated queries [N, T, H*E], rotated keys and
 // values [N, T, K*E] into what each token gathers, [N, T, H*E]; over whole rows and over a cache it differs, the rest does not.
 func layer(p *nn.Params, c *Config, x, pos, cos, sin *graph.Value, mix func(q, k, v *graph.Value) *graph.Value) *graph.Value {
+	defer p.Scope()()
 	d, heads := c.HiddenSize, c.heads()
 	queries, keys := heads.Query*heads.Width, heads.KV*heads.Width
 

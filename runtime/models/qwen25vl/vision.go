@@ -58,6 +58,7 @@ func Vision(p *nn.Params, c *Config, in VisionIn) *graph.Value {
 
 // visionBlock is norm, attention, residual, norm, MLP, residual. x [P, Dv].
 func visionBlock(p *nn.Params, c *Config, in VisionIn, where Windows, x *graph.Value) *graph.Value {
+	defer p.Scope()()
 	v := &c.Vision
 	h := nn.RMSNorm(p.At("norm1"), x, v.HiddenSize, visionNormEps)
 	x = graph.Add(x, visionAttention(p.At("attn"), c, in, where, h))
@@ -101,6 +102,7 @@ func (w Windows) want(patches graph.Dim) {
 
 // merger joins the patches of each merge unit: norm, concatenation, two-layer MLP with exact GELU. x [P, Dv]. Returns [M, D].
 func merger(p *nn.Params, c *Config, x *graph.Value) *graph.Value {
+	defer p.Scope()()
 	v := &c.Vision
 	unit := v.HiddenSize * MergeUnit
 	x = nn.RMSNorm(p.At("ln_q"), x, v.HiddenSize, visionNormEps)

@@ -34,15 +34,18 @@ func newFinder(o Options) finder {
 	}
 }
 
+// setting names Options.Lib to the user, wherever its value came from.
+const setting = "the ort-lib setting (--ort-lib, MIXR_ORT_LIB)"
+
 // look returns where the library is or belongs, and whether it is there.
 func (f *finder) look() (lib string, here bool, err error) {
 	if lib := f.options.Lib; lib != "" {
 		st, err := os.Stat(lib)
 		if err != nil {
-			return "", false, fmt.Errorf("MIXR_ORT_LIB: %w (hint: correct it, or leave it empty and mixr fetches the library)", err)
+			return "", false, fmt.Errorf("%s: %w (hint: correct it, or leave it empty and mixr fetches the library)", setting, err)
 		}
 		if st.IsDir() {
-			return "", false, fmt.Errorf("MIXR_ORT_LIB: %s is a folder (hint: give the library itself, libonnxruntime.so.1)", lib)
+			return "", false, fmt.Errorf("%s: %s is a folder (hint: give the library itself, libonnxruntime.so.1)", setting, lib)
 		}
 		return lib, true, nil
 	}

@@ -1,0 +1,105 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"mixr/runtime/data"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/token"
+	"mixr/runtime/weights"
+)
+
+// Shelf keeps what was read for one experiment for those that follow: the rungs of a study mostly share cards and policy, and each
+// file is read and hashed once. What depends on the experiment is checked for every one. One goroutine uses it.
+type Shelf struct {
+	cards    data.Cards
+	sums     map[*data.Card]string
+	policies map[string]policy    // by folder
+	weights  map[[2]string]string // hashes by folder and policy.init
+}
+
+// policy is what of a policy's folder is read before the run.
+type policy struct {
+	config    *qwen25vl.Config
+	tokenizer *token.Tokenizer
+}
+
+// NewShelf returns an empty shelf.
+func NewShelf() *Shelf {
+	return &Shelf{data.Cards{}, map[*data.Card]string{}, map[string]policy{}, map[[2]string]string{}}
+}
+
+func (s *Shelf) policy(dir string) (policy, error) {
+	p, known := s.policies[dir]
+	if known {
+		return p, nil
+	}
+	var err error
+	if p.config, err = qwen25vl.LoadConfig(dir); err != nil {
+		return p, err
+	}
+	if p.tokenizer, err = token.Load(dir); err != nil {
+		return p, err
+	}
+	if err := p.config.CheckTokenizer(p.tokenizer); err != nil {
+		return p, fmt.Errorf("policy %s: %w", dir, err)
+	}
+	s.policies[dir] = p
+	return p, nil
+}
+
+// dataHashes is the content hash of each source's card, by source.
+func (s *Shelf) dataHashes(set *data.Set) (map[string]string, error) {
+	out := map[string]string{}
+	for _, source := range set.Sources() {
+		card := set.Card(source)
+		if s.sums[card] == "" {
+			sum, err := card.Hash()
+			if err != nil {
+				return nil, err
+			}
+			s.sums[card] = sum
+		}
+		out[source] = s.sums[card]
+	}
+	return out, nil
+}
+
+func (s *Shelf) policyHash(dir, init string) (string, error) {
+	key := [2]string{dir, init}
+	if s.weights[key] == "" {
+		sum, err := policyHash(dir, init)
+		if err != nil {
+			return "", err
+		}
+		s.weights[key] = sum
+	}
+	return s.weights[key], nil
+}
+
+// policyHash covers every file of a policy folder that a result depends on.
+func policyHash(dir, init string) (string, error) {
+	h := sha256.New()
+	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
+		sum, err := fileSHA(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			sum = "none"
+		} else if err != nil {
+			return "", fmt.Errorf("policy: %w", err)
+		}
+		fmt.Fprintln(h, name, sum)
+	}
+	if init == "weights" {
+		sum, err := weights.Hash(dir)
+		if err != nil {
+			return "", fmt.Errorf("policy.from: %w (to start without weights: policy.init: \"random\")", err)
+		}
+		fmt.Fprintln(h, "weights", sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
