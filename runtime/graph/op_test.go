@@ -179,6 +179,7 @@ func (r row) test(t *testing.T) {
 		return sum
 	}
 	gradients := back.run()
+	worst := 0.0 // relative to the input's largest derivative
 	for _, k := range wrt {
 		got := gradients[fmt.Sprint("d", k)]
 		largest := 0.0
@@ -195,11 +196,13 @@ func (r row) test(t *testing.T) {
 			}
 			numeric := (at(step) - at(-step)) / (float64(v+step) - float64(v-step))
 			at(0)
+			worst = max(worst, math.Abs(got[i]-numeric)/largest)
 			if !(math.Abs(got[i]-numeric) <= tolerance*math.Abs(numeric)+floor*largest) {
 				t.Fatalf("gradient of input %d, element %d, is %v, want %v by differences\n%s", k, i, got[i], numeric, g)
 			}
 		}
 	}
+	t.Logf("largest error %.1e of the input's largest derivative", worst)
 }
 
 // one wraps the single result of an operation.

@@ -74,7 +74,11 @@ func (c *Comparison) specText(p *page) {
 		}
 		return
 	}
-	p.title("Spec: %d values differ, %d are equal", len(c.Spec.Changed), c.Spec.Equal)
+	differ := "values differ"
+	if len(c.Spec.Changed) == 1 {
+		differ = "value differs"
+	}
+	p.title("Spec: %d %s, %d equal", len(c.Spec.Changed), differ, c.Spec.Equal)
 	var rows [][]string
 	for _, ch := range c.Spec.Changed {
 		rows = append(rows,
