@@ -143,7 +143,7 @@ func (s scheduled) manifest(versions map[string]string) table.Manifest {
 func (s scheduled) files() (map[string][]byte, error) {
 	origins := table.Provenance{}
 	for _, l := range s.Resolved.Leaves {
-		o := table.Origin{Value: json.RawMessage(l.Value), Writers: []string{}}
+		o := table.Origin{Value: json.RawMessage(l.Value), Writers: []string{}, Rule: l.Rule.String()}
 		for _, w := range l.Writers {
 			o.Writers = append(o.Writers, w.Pos.String())
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"mixr/runtime/table"
 )
@@ -30,7 +31,7 @@ type Change struct {
 // Side is one side of a Change.
 type Side struct {
 	Value json.RawMessage `json:"value"` // null where the side does not have the path
-	Where string          `json:"where"` // file:line:col; "default" where nobody wrote it; empty where not known
+	Where string          `json:"where"` // file:line:col; "default" and the schema's place where nobody wrote it; empty where not known
 }
 
 // label paths say how a run is called, not what it is.
@@ -68,7 +69,7 @@ func side(o table.Origin, there bool) Side {
 	case o.Writers == nil:
 		return Side{Value: o.Value}
 	case len(o.Writers) == 0:
-		return Side{Value: o.Value, Where: "default"}
+		return Side{Value: o.Value, Where: strings.TrimSpace("default " + o.Rule)}
 	default:
 		return Side{Value: o.Value, Where: o.Writers[0]}
 	}

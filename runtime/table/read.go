@@ -87,6 +87,7 @@ func readFile(dir string, f File) ([]byte, error) {
 type Origin struct {
 	Value   json.RawMessage `json:"value"`   // canonical JSON: equal values have equal text
 	Writers []string        `json:"writers"` // file:line:col, the one that counts first; empty = the schema's default
+	Rule    string          `json:"rule"`    // file:line:col of the schema's field, which holds constraint and default
 }
 
 // Provenance is provenance.json: every value of the resolved spec by path (grpo.learning_rate), defaults included.
