@@ -18,7 +18,9 @@ import (
 // TestGolden runs ten steps of both stages and compares every loss, reward and gradient norm with the committed text, bit for bit.
 //
 // ONNX Runtime picks its kernels by the processor's vector unit, and sums of other widths round differently: the file is of one unit.
-// On others of the same platform the same numbers must come within 1e-4; other platforms skip. MIXR_UPDATE=1 rewrites the file.
+// On others of the same platform the sft lines must come within 1e-4: ten steps of rounding (1e-6 a step in the loss) leave room. The
+// grpo lines are not compared there: a uniform that falls between two roundings of a CDF samples another token, and all differs
+// from there. Other platforms skip. MIXR_UPDATE=1 rewrites the file.
 func TestGolden(t *testing.T) {
 	path := filepath.Join("testdata", "golden_"+runtime.GOOS+"_"+runtime.GOARCH+".txt")
 	w := newWorld(t)
@@ -52,8 +54,8 @@ func TestGolden(t *testing.T) {
 	check(t, err)
 	want := string(text)
 	if line, _, _ := strings.Cut(want, "\n"); line != "vectors "+vectors() {
-		t.Logf("%s is of %s, this processor has %s: compared within 1e-4", path, line, vectors())
-		compareNumbers(t, got, want)
+		t.Logf("%s is of %s, this processor has %s: its sft lines are compared within 1e-4", path, line, vectors())
+		compareNumbers(t, supervised(got), supervised(want))
 		return
 	}
 	for i, line := range strings.Split(want, "\n") {
@@ -77,10 +79,13 @@ func vectors() string {
 	return "sse2"
 }
 
+// supervised is the part of a golden text that no sampled token decides.
+func supervised(text string) string { return text[strings.Index(text, "sft 1 "):] }
+
 // compareNumbers compares two texts word by word, numbers within 1e-4.
 func compareNumbers(t *testing.T, got, want string) {
 	t.Helper()
-	a, b := strings.Fields(got)[2:], strings.Fields(want)[2:]
+	a, b := strings.Fields(got), strings.Fields(want)
 	if len(a) != len(b) {
 		t.Fatalf("%d words, want %d", len(a), len(b))
 	}
