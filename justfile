@@ -10,7 +10,7 @@ test *flags:
 
 # Format, vet, staticcheck, house rules (imports, bans, pages)
 check:
-    test -z "$(gofmt -l . | tee /dev/stderr)"
+    @files=$(gofmt -l .); if [ -n "$files" ]; then echo "not formatted: $files; run gofmt -w ." >&2; exit 1; fi
     go vet ./...
     go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
     go test ./runtime
