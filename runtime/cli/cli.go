@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
@@ -37,6 +38,9 @@ func Main(ctx context.Context, out, errOut io.Writer, args []string) int {
 		return int(silent)
 	}
 	fmt.Fprintln(errOut, err)
+	if errors.Is(err, syscall.ENOSPC) {
+		fmt.Fprintln(errOut, "the disk is full: make room and run the same command again; what was saved is kept")
+	}
 	switch {
 	case errors.As(err, new(*train.Interrupted)), errors.Is(err, context.Canceled):
 		return 130
