@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
 	"runtime/debug"
 
@@ -52,31 +48,14 @@ func engineNumerics(onnxruntime string) string {
 
 // versions are what a run is not identified by and may still differ in, for mixr diff and for a run that goes on elsewhere.
 func versions(engine *ort.Engine) (map[string]string, error) {
-	library, err := sum(engine.Lib())
+	sum, err := fetch.Sum(engine.Lib())
 	if err != nil {
 		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	return map[string]string{
-		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(), "library": library,
+		"mixr": version(), "numerics": numerics, "onnxruntime": engine.Version(), "library": sum[:12],
 		"go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH, "vectors": vectors(),
 	}, nil
-}
-
-// sumDigits is how much of a checksum tells builds apart.
-const sumDigits = 12
-
-// sum is the beginning of a file's sha256.
-func sum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil))[:sumDigits], nil
 }
 
 // vectors is the processor's best vector unit for float32 products.

@@ -1,11 +1,8 @@
 package train
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -42,7 +39,7 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 		if err := weights.Write(path, tensors, "F32", nil); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
-		sum, err := fileSHA(path)
+		sum, err := weights.HashFile(path)
 		if err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
@@ -80,7 +77,7 @@ func (m *model) loadCheckpoint(dir string, step int) error {
 		if !sealed {
 			return fmt.Errorf("checkpoint: %s does not list %s; %s", filepath.Join(dir, stateFile), name, hint)
 		}
-		got, err := fileSHA(filepath.Join(dir, name))
+		got, err := weights.HashFile(filepath.Join(dir, name))
 		if err != nil {
 			return fmt.Errorf("checkpoint: %w; %s", err, hint)
 		}
@@ -112,17 +109,4 @@ func load(path, prefix string, set map[string]*ort.Tensor) error {
 		}
 	}
 	return nil
-}
-
-func fileSHA(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("read %s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -18,7 +18,8 @@ import (
 // TestGolden runs ten steps of both stages and compares every loss, reward and gradient norm with the committed text, bit for bit.
 //
 // ONNX Runtime picks its kernels by the processor's vector unit, and sums of other widths round differently: the file is of one unit.
-// On others of the same platform the sft lines must come within 1e-4: ten steps of rounding (1e-6 a step in the loss) leave room. The
+// On others of the same platform the sft lines must come within 1e-4: an estimate, ten steps of float32
+// rounding (some 1e-6 of the loss each) with room to spare, since no machine of another unit was at hand. The
 // grpo lines are not compared there: a uniform that falls between two roundings of a CDF samples another token, and all differs
 // from there. Other platforms skip. MIXR_UPDATE=1 rewrites the file.
 func TestGolden(t *testing.T) {

@@ -56,7 +56,6 @@ func openModel(e *ort.Engine, p *compile.Program) (_ *model, err error) {
 			if s[q.Name], err = e.NewTensor(graph.F32, q.Shape...); err != nil {
 				return nil, err
 			}
-			clear(s[q.Name].Float32())
 		}
 	}
 	return m, nil
@@ -125,7 +124,8 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 	return l, nil
 }
 
-// cache makes room for G completions of up to C tokens and binds the decode session to it, in place.
+// cache makes room for G completions of up to C tokens and binds the decode session to it, in place. A new tensor is zero, and must
+// be here: masked places count with probability 0, which only a finite value turns into 0.
 func (m *model) cache(l *lane, g, c int) error {
 	if l.decode != nil && l.rows == g && l.tokens == c {
 		return nil
@@ -139,7 +139,6 @@ func (m *model) cache(l *lane, g, c int) error {
 			if err != nil {
 				return err
 			}
-			clear(t.Float32()) // masked places count with probability 0, which only a finite value turns into 0
 			l.caches[name], fixed["o."+name] = t, t
 		}
 	}

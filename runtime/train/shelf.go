@@ -86,7 +86,7 @@ func (s *Shelf) policyHash(dir, init string) (string, error) {
 func policyHash(dir, init string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
-		sum, err := fileSHA(filepath.Join(dir, name))
+		sum, err := weights.HashFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			sum = "none"
 		} else if err != nil {

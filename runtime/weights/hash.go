@@ -19,7 +19,7 @@ func Hash(path string) (string, error) {
 	}
 	all := sha256.New()
 	for _, file := range files {
-		sum, err := hashFile(file)
+		sum, err := HashFile(file)
 		if err != nil {
 			return "", fmt.Errorf("weights: hash %s: %w", file, err)
 		}
@@ -28,7 +28,8 @@ func Hash(path string) (string, error) {
 	return hex.EncodeToString(all.Sum(nil)), nil
 }
 
-func hashFile(path string) (string, error) {
+// HashFile is the SHA-256 of one file's content, in hex.
+func HashFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

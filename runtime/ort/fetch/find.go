@@ -133,7 +133,7 @@ func (f *finder) cached(lib string) bool {
 	if err != nil {
 		return false
 	}
-	got, err := fileSum(lib)
+	got, err := Sum(lib)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			f.log("cannot read %s: %v", lib, err)

@@ -54,7 +54,8 @@ func sumFile(lib string) string { return lib + ".sha256" }
 
 func sumLine(sum, lib string) string { return sum + "  " + filepath.Base(lib) + "\n" }
 
-func fileSum(name string) (string, error) {
+// Sum is the sha256 of a file, in hex: what tells one build of the library from another.
+func Sum(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", err
@@ -69,7 +70,7 @@ func fileSum(name string) (string, error) {
 
 // wantSum refuses a file with another checksum.
 func wantSum(name, want string) error {
-	got, err := fileSum(name)
+	got, err := Sum(name)
 	if err != nil {
 		return err
 	}
