@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func testManifest() Manifest {
@@ -392,72 +394,6 @@ func TestCommitRefuses(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills a file system of 256 kB and expects an error that says so, the committed rows intact, and a run
-// that goes on once there is room.
-func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	free := mountSmall(t, dir, 256<<10)
-	r, err := Create(filepath.Join(dir, "run"), testManifest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if err := Write(r, 1, 1, metricsOf(1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(r.CheckpointDir(1), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Commit(1); err != nil {
-		t.Fatal(err)
-	}
-	var rows []Completion
-	for i := range 40000 {
-		rows = append(rows, Completion{Step: 2, Completion: fmt.Sprint(float64(i*i) / 7), TokenIDs: []int32{int32(i * 7919)}})
-	}
-	err = Write(r, 2, 2, rows)
-	if !isNoSpace(err) || !strings.Contains(err.Error(), "completions-000002-000002.parquet") {
-		t.Fatalf("got %v, want no space", err)
-	}
-	if left, _ := os.ReadDir(filepath.Join(r.Dir(), tmpDir)); len(left) != 0 {
-		t.Errorf("the half-written file still takes room: %v", left)
-	}
-	if got, err := Read[Metrics](r.Dir()); err != nil || len(got) != 1 {
-		t.Errorf("committed rows: %d, %v", len(got), err)
-	}
-	// The manifest cannot be replaced either when not one block is free; the old one stands.
-	filler := filepath.Join(dir, "filler")
-	fill(t, filler)
-	if err := Write(r, 2, 2, metricsOf(2, 2)); !isNoSpace(err) {
-		t.Errorf("full: %v", err)
-	}
-	if err := r.Prune(1); err != nil {
-		t.Errorf("nothing to prune: %v", err)
-	}
-	if err := os.MkdirAll(r.CheckpointDir(2), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Commit(2); !isNoSpace(err) || r.Step() != 1 {
-		t.Errorf("commit on a full disk: step %d, %v", r.Step(), err)
-	}
-	free()
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	if err := Write(r, 2, 2, metricsOf(2, 2)); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Commit(2); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Finish(nil); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := Read[Metrics](r.Dir()); err != nil || len(got) != 2 {
-		t.Errorf("after room was made: %d rows, %v", len(got), err)
-	}
-}
-
 // TestWriteErrorIsKept: an error of the device reaches the caller, also one that only the Parquet footer meets.
 func TestWriteErrorIsKept(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -474,3 +410,5 @@ func TestWriteErrorIsKept(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func isNoSpace(err error) bool { return errors.Is(err, unix.ENOSPC) }
