@@ -1,6 +1,6 @@
 """Writes what Pillow and NumPy (pip install pillow==12.3.0 numpy; Pillow 13 resizes in another order) make of images: the oracle for image preprocessing.
 
-    python bench/resize_fixture.py runtime/models/qwen25vl/testdata
+    python bench/resize_fixture.py runtime/images/testdata runtime/models/qwen25vl/testdata
 
     resize.json     SHA-256 of Pillow's bicubic resize of a generated picture, for several sizes
     patches.json    SHA-256 of the float32 patches of Qwen2VLImageProcessor, restated in NumPy, and a few of their values
@@ -116,7 +116,7 @@ def decode_cases(folder):
 
 
 def main():
-    out = sys.argv[1]
+    out, model = sys.argv[1:]
     rows = []
     for w, h, w2, h2 in [
         (37, 29, 28, 28), (640, 480, 644, 476), (100, 75, 112, 84), (56, 56, 56, 84), (56, 56, 84, 56), (300, 200, 28, 140),
@@ -128,7 +128,7 @@ def main():
     for w, h, lo, hi in [(37, 29, 3136, 50176), (112, 112, 3136, 50176), (640, 480, 3136, 50176), (300, 60, 3136, 12845056), (70, 42, 784, 50176)]:
         a, gh, gw = patches(picture(w, h), lo, hi)
         rows.append([w, h, lo, hi, gh, gw, sha(a.astype("<f4").tobytes()), [float(v) for v in a[-1, ::97]]])
-    write_json(f"{out}/patches.json", rows)
+    write_json(f"{model}/patches.json", rows)
     rng = np.random.default_rng(5)
     rows = []
     while len(rows) < 300:
@@ -138,7 +138,7 @@ def main():
         if max(w, h) / min(w, h) <= 200:
             h2, w2 = smart_resize(h, w, lo, hi)
             rows.append([w, h, lo, hi, w2, h2])
-    write_json(f"{out}/smart.json", rows)
+    write_json(f"{model}/smart.json", rows)
     decode_cases(f"{out}/decode")
 
 

@@ -13,7 +13,7 @@ import (
 
 	"mixr/runtime/graph"
 	"mixr/runtime/grpo"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models"
 	"mixr/runtime/nn"
 	"mixr/runtime/spec"
 )
@@ -27,10 +27,10 @@ type Param struct {
 
 // Program is everything that a trial runs.
 type Program struct {
-	Config *qwen25vl.Config
+	Model  models.Model
 	Params []Param
 
-	Vision     *graph.Graph // pixels -> features; the frozen tower, or evaluation of a trained one
+	Vision     *graph.Graph // pictures -> features; the frozen tower, or evaluation of a trained one; nil for text-only families
 	Prefill    *graph.Graph // prompt -> key/value cache and the first sampled token
 	Decode     *graph.Graph // one token for each completion of a prompt
 	Score      *graph.Graph // log-probabilities of given completions; nil for sft
@@ -53,16 +53,21 @@ func (p *Program) Graphs() []*graph.Graph {
 	return slices.DeleteFunc(all, func(g *graph.Graph) bool { return g == nil })
 }
 
+// Sees reports whether the policy has a vision tower.
+func (p *Program) Sees() bool {
+	return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Module == "vision" })
+}
+
 // Trainable lists the parameters that the optimizer updates.
 func (p *Program) Trainable() []Param {
 	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trainable })
 }
 
 // Compile builds all graphs of an experiment on a policy of the given architecture.
-func Compile(exp *spec.Experiment, c *qwen25vl.Config) (*Program, error) {
-	p := &Program{Config: c}
-	for _, s := range qwen25vl.Specs(c) {
-		module := qwen25vl.Module(s.Name)
+func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
+	p := &Program{Model: m}
+	for _, s := range m.Specs() {
+		module := m.Module(s.Name)
 		p.Params = append(p.Params, Param{s, module, !slices.Contains(exp.Policy.Freeze, module)})
 	}
 	trains := func(module string) bool {
@@ -95,7 +100,7 @@ func Compile(exp *spec.Experiment, c *qwen25vl.Config) (*Program, error) {
 		build func(*graph.Graph)
 		skip  bool
 	}{
-		{&p.Vision, "vision", p.vision, false},
+		{&p.Vision, "vision", p.vision, !p.Sees()},
 		{&p.Prefill, "prefill", p.prefill, false},
 		{&p.Decode, "decode", p.decode, false},
 		{&p.Score, "score", p.score, exp.Stage == "sft"},

@@ -21,7 +21,7 @@ func tiny() *qwen25vl.Config {
 		ModelType: "qwen2_5_vl", VocabSize: 60, HiddenSize: 32, IntermediateSize: 40, NumLayers: 2, NumHeads: 4, NumKVHeads: 2,
 		RMSNormEps: 1e-6, RopeTheta: 10000, RopeScaling: qwen25vl.RopeScaling{MRopeSection: []int{1, 2, 1}},
 		TieEmbeddings: true, InitializerRange: 0.02, EOSTokenID: 50, VisionStartTokenID: 51, VisionEndTokenID: 52,
-		ImageTokenID: 53, VideoTokenID: 54, Stop: []int{50},
+		ImageTokenID: 53, VideoTokenID: 54, StopIDs: []int{50},
 		Vision: qwen25vl.VisionConfig{
 			Depth: 3, HiddenSize: 24, IntermediateSize: 20, NumHeads: 3, InChannels: 3, OutHiddenSize: 32,
 			PatchSize: 14, TemporalPatchSize: 2, SpatialMergeSize: 2, WindowSize: 56, FullAttBlocks: []int{1},
@@ -252,7 +252,7 @@ func TestAliasesAreSafe(t *testing.T) {
 			}
 		}
 		n := len(p.Trainable())
-		want := map[string]int{"decode": 2 * p.Config.NumLayers, "accumulate": n, "optimizer": 3 * n}
+		want := map[string]int{"decode": 2 * p.Model.Decoder().Layers, "accumulate": n, "optimizer": 3 * n}
 		if !maps.Equal(pairs, want) {
 			t.Errorf("aliased pairs %v, want %v", pairs, want)
 		}

@@ -3,7 +3,7 @@ package compile
 import (
 	"mixr/runtime/graph"
 	"mixr/runtime/grpo"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
 
@@ -12,8 +12,8 @@ type head struct{ logp, entropy *graph.Value }
 
 // selected scores C tokens: select [C] names flat positions of hidden [N, T, D] whose next token is target [C].
 func (p *Program) selected(g *graph.Graph, params *nn.Params, hidden *graph.Value) head {
-	rows := graph.Gather(graph.Reshape(hidden, -1, p.Config.HiddenSize), g.Input("select", graph.I64, "C")) // [C, D]
-	logp, entropy := graph.LogProb(rows, qwen25vl.Head(params, p.Config), g.Input("target", graph.I64, "C"),
+	rows := graph.Gather(graph.Reshape(hidden, -1, p.Model.Decoder().Width), g.Input("select", graph.I64, "C")) // [C, D]
+	logp, entropy := graph.LogProb(rows, decoder.Head(params, p.Model.Decoder()), g.Input("target", graph.I64, "C"),
 		g.Input("temperature", graph.F32, 1))
 	return head{logp, entropy}
 }
@@ -30,7 +30,7 @@ func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *g
 	params := nn.NewParams(g)
 	var features *graph.Value
 	if p.TrainsVision {
-		features = p.tower(g, params)
+		features = p.Model.Tower(g, params)
 	} else {
 		features = p.featureInput(g)
 	}

@@ -4,56 +4,40 @@ import (
 	"fmt"
 
 	"mixr/runtime/graph"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
 
-// vision is the tower alone: features [M, D] of the merged patches of all images fed.
+// vision is the tower alone: features [M, D] of the merged patches of all pictures fed.
 func (p *Program) vision(g *graph.Graph) {
-	g.Output("features", p.tower(g, nn.NewParams(g)))
-}
-
-// tower declares the vision inputs (see qwen25vl.VisionFeed) and returns the features [M, D]. P is written 4*M, the patches of M
-// merge units, so that the two stay tied.
-func (p *Program) tower(g *graph.Graph, params *nn.Params) *graph.Value {
-	const patches = "4*M"
-	half := p.Config.Vision.HeadDim() / 2
-	windows := func(name string) qwen25vl.Windows {
-		w, s := "W_"+name, "S_"+name
-		return qwen25vl.Windows{
-			Index:   g.Input(name+"_index", graph.I64, w, s),
-			Inverse: g.Input(name+"_inverse", graph.I64, patches),
-			Mask:    g.Input(name+"_mask", graph.F32, w, 1, 1, s),
-		}
-	}
-	return qwen25vl.Vision(params, p.Config, qwen25vl.VisionIn{
-		Pixels: g.Input("pixels", graph.F32, patches, qwen25vl.PatchDim),
-		Pos:    g.Input("patch_pos", graph.I64, 1, patches),
-		Cos:    g.Input("patch_cos", graph.F32, patches, half),
-		Sin:    g.Input("patch_sin", graph.F32, patches, half),
-		Window: windows("window"),
-		Full:   windows("full"),
-	})
+	g.Output("features", p.Model.Tower(g, nn.NewParams(g)))
 }
 
 // text declares the inputs of rows of tokens and runs the decoder over them:
 // ids [N, T], image_index [N, T] (row of features), is_image [N, T, 1], pos [N, T] (row of the angle tables), cos, sin [L, E/2],
 // mask [N, 1, T, T] (additive, 0 = visible). It returns the final hidden states [N, T, D] and each layer's cache [N, K, T, E].
-func (p *Program) text(g *graph.Graph, params *nn.Params, features *graph.Value) (*graph.Value, []qwen25vl.KV) {
-	c := p.Config
-	embeds := qwen25vl.Embed(params, c, g.Input("ids", graph.I64, "N", "T"), features,
-		g.Input("image_index", graph.I64, "N", "T"), g.Input("is_image", graph.Bool, "N", "T", 1))
-	return qwen25vl.Text(params, c, qwen25vl.TextIn{
-		Embeds: embeds,
+// A policy that reads text alone (features nil) has neither image_index nor is_image.
+func (p *Program) text(g *graph.Graph, params *nn.Params, features *graph.Value) (*graph.Value, []decoder.KV) {
+	c := p.Model.Decoder()
+	var imageIndex, isImage *graph.Value
+	if features != nil {
+		imageIndex, isImage = g.Input("image_index", graph.I64, "N", "T"), g.Input("is_image", graph.Bool, "N", "T", 1)
+	}
+	return decoder.Text(params, c, decoder.TextIn{
+		Embeds: decoder.Embed(params, c, g.Input("ids", graph.I64, "N", "T"), features, imageIndex, isImage),
 		Pos:    g.Input("pos", graph.I64, "N", "T"),
-		Cos:    g.Input("cos", graph.F32, "L", c.HeadDim()/2),
-		Sin:    g.Input("sin", graph.F32, "L", c.HeadDim()/2),
+		Cos:    g.Input("cos", graph.F32, "L", c.HeadWidth/2),
+		Sin:    g.Input("sin", graph.F32, "L", c.HeadWidth/2),
 		Mask:   g.Input("mask", graph.F32, "N", 1, "T", "T"),
 	})
 }
 
+// featureInput declares the features of a tower that ran on its own; nil if the policy has none.
 func (p *Program) featureInput(g *graph.Graph) *graph.Value {
-	return g.Input("features", graph.F32, "M", p.Config.HiddenSize)
+	if !p.Sees() {
+		return nil
+	}
+	return g.Input("features", graph.F32, "M", p.Model.Decoder().Width)
 }
 
 // prefill runs one prompt [1, T] and samples the first token of its G completions: uniforms u [G, 1], temperature [1],
@@ -65,30 +49,30 @@ func (p *Program) prefill(g *graph.Graph) {
 		g.Output(fmt.Sprintf("k.%d", i), kv.K)
 		g.Output(fmt.Sprintf("v.%d", i), kv.V)
 	}
-	last := graph.Gather(graph.Reshape(hidden, -1, p.Config.HiddenSize), g.Input("last", graph.I64, 1)) // [1, D]
+	last := graph.Gather(graph.Reshape(hidden, -1, p.Model.Decoder().Width), g.Input("last", graph.I64, 1)) // [1, D]
 	p.sample(g, params, last)
 }
 
-// decode feeds one token [G] to each completion of a prompt; see qwen25vl.DecodeStep. The outputs o.own_k.i and o.own_v.i are
+// decode feeds one token [G] to each completion of a prompt; see decoder.Step. The outputs o.own_k.i and o.own_v.i are
 // meant to be bound to the buffers of the inputs own_k.i and own_v.i.
 func (p *Program) decode(g *graph.Graph) {
-	params, c := nn.NewParams(g), p.Config
-	in := qwen25vl.DecodeIn{
+	params, c := nn.NewParams(g), p.Model.Decoder()
+	in := decoder.StepIn{
 		Token: g.Input("token", graph.I64, "G"),
 		Pos:   g.Input("pos", graph.I64, "G", 1),
-		Cos:   g.Input("cos", graph.F32, "G", c.HeadDim()/2),
-		Sin:   g.Input("sin", graph.F32, "G", c.HeadDim()/2),
+		Cos:   g.Input("cos", graph.F32, "G", c.HeadWidth/2),
+		Sin:   g.Input("sin", graph.F32, "G", c.HeadWidth/2),
 		At:    g.Input("at", graph.I64, "G"),
 		Mask:  g.Input("mask", graph.F32, "G", 1, 1, "C"),
 	}
-	for i := range c.NumLayers {
+	for i := range c.Layers {
 		kv := func(name, n, s string) *graph.Value {
-			return g.Input(fmt.Sprintf("%s.%d", name, i), graph.F32, dim(n), c.NumKVHeads, s, c.HeadDim())
+			return g.Input(fmt.Sprintf("%s.%d", name, i), graph.F32, dim(n), c.KVHeads, s, c.HeadWidth)
 		}
-		in.Prompt = append(in.Prompt, qwen25vl.KV{K: kv("k", "1", "S"), V: kv("v", "1", "S")})
-		in.Own = append(in.Own, qwen25vl.KV{K: kv("own_k", "G", "C"), V: kv("own_v", "G", "C")})
+		in.Prompt = append(in.Prompt, decoder.KV{K: kv("k", "1", "S"), V: kv("v", "1", "S")})
+		in.Own = append(in.Own, decoder.KV{K: kv("own_k", "G", "C"), V: kv("own_v", "G", "C")})
 	}
-	hidden, own := qwen25vl.DecodeStep(params, c, in)
+	hidden, own := decoder.Step(params, c, in)
 	for i, kv := range own {
 		g.Output(fmt.Sprintf("o.own_k.%d", i), kv.K)
 		g.Output(fmt.Sprintf("o.own_v.%d", i), kv.V)
@@ -105,8 +89,8 @@ func dim(s string) any {
 
 // sample turns hidden states [G or 1, D] into the next tokens.
 func (p *Program) sample(g *graph.Graph, params *nn.Params, hidden *graph.Value) {
-	logits := graph.Linear(hidden, qwen25vl.Head(params, p.Config), nil) // [G or 1, V]
-	token, logp := qwen25vl.Sample(logits, g.Input("u", graph.F32, "G", 1), g.Input("temperature", graph.F32, 1))
+	logits := graph.Linear(hidden, decoder.Head(params, p.Model.Decoder()), nil) // [G or 1, V]
+	token, logp := decoder.Sample(logits, g.Input("u", graph.F32, "G", 1), g.Input("temperature", graph.F32, 1))
 	g.Output("next", token)
 	g.Output("logp", logp)
 	g.Output("greedy", graph.ArgMax(logits, 1))

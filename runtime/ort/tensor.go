@@ -126,7 +126,7 @@ func (t *Tensor) String() string { return describe(t.dtype, t.shape) }
 
 // Free releases the memory. A second Free does nothing; a view taken before must not be used any more.
 func (t *Tensor) Free() {
-	if t.value == nil {
+	if t == nil || t.value == nil {
 		return
 	}
 	C.mixr_release_value(t.value)

@@ -268,7 +268,7 @@ func TestShelfChecksEveryExperiment(t *testing.T) {
 	check(t, err)
 	two, err := shelf.Open(w.resolve("tiny.cue", "seed=2", "data.sources.mcq.weight=2"))
 	check(t, err)
-	if one.Data.Card("mcq") != two.Data.Card("mcq") || one.Config != two.Config {
+	if one.Data.Card("mcq") != two.Data.Card("mcq") || one.Policy != two.Policy {
 		t.Error("card or policy was read twice")
 	}
 	var mistakes spec.Diagnostics

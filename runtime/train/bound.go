@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"slices"
 
 	"mixr/runtime/graph"
 	"mixr/runtime/ort"
@@ -12,7 +13,7 @@ import (
 type bound struct {
 	engine  *ort.Engine
 	binding *ort.Binding
-	name    string
+	graph   *graph.Graph
 	temp    []*ort.Tensor
 	err     error
 }
@@ -24,7 +25,7 @@ func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[stri
 	if err != nil {
 		return nil, err
 	}
-	out := &bound{engine: e, binding: b, name: g.Name()}
+	out := &bound{engine: e, binding: b, graph: g}
 	for _, in := range g.Inputs() {
 		if t := weights[in.Name()]; t != nil {
 			out.set(in.Name(), t)
@@ -46,8 +47,13 @@ func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[stri
 
 func (b *bound) keep(err error) {
 	if b.err == nil && err != nil {
-		b.err = fmt.Errorf("%s: %w", b.name, err)
+		b.err = fmt.Errorf("%s: %w", b.graph.Name(), err)
 	}
+}
+
+// reads reports whether the graph has that input.
+func (b *bound) reads(input string) bool {
+	return slices.ContainsFunc(b.graph.Inputs(), func(v *graph.Value) bool { return v.Name() == input })
 }
 
 // set binds a tensor that the caller owns.
@@ -95,7 +101,7 @@ func (b *bound) run() (map[string]*ort.Tensor, error) {
 	b.err = nil
 	if err == nil {
 		if err = b.binding.Run(); err != nil {
-			err = fmt.Errorf("%s: %w", b.name, err)
+			err = fmt.Errorf("%s: %w", b.graph.Name(), err)
 		}
 	}
 	for _, t := range b.temp {
@@ -107,7 +113,7 @@ func (b *bound) run() (map[string]*ort.Tensor, error) {
 	}
 	out, err := b.binding.Outputs()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.name, err)
+		return nil, fmt.Errorf("%s: %w", b.graph.Name(), err)
 	}
 	return out, nil
 }

@@ -226,7 +226,7 @@ func TestGreedyNeedsNoSeed(t *testing.T) {
 	}
 	first := g.completions[0].tokens[0]
 	best := r.firstLogp(t, g, first)
-	for id := range r.in.Config.VocabSize {
+	for id := range r.in.Policy.Model.Decoder().Vocab {
 		if logp := r.firstLogp(t, g, id); logp > best+logpTolerance {
 			t.Fatalf("greedy took token %d, but %d is more probable", first, id)
 		}

@@ -32,7 +32,7 @@ func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
 	if g.completions, err = r.model.sample(l, g.prompt, features, s); err != nil {
 		return nil, err
 	}
-	if !r.model.program.TrainsVision {
+	if features != nil && !r.model.program.TrainsVision {
 		g.features = append(g.features, features.Float32()...)
 	}
 	return g, nil
@@ -67,18 +67,13 @@ func (r *runner) score(l *lane, g *group, temperature float64) (err error) {
 
 // logp scores the group's tokens on the given binding. tower computes the features where they are not kept.
 func (r *runner) logp(b, tower *bound, g *group, temperature float64) ([]float32, error) {
-	rows := pack(r.model.program.Config, []sequence{g.sequence()})
+	rows := pack(r.model.program.Model.Decoder(), []sequence{g.sequence()})
 	rows.feedTo(b)
-	if g.features != nil {
-		r.feedFeatures(b, g.features)
-	} else {
-		features, err := r.model.features(tower, g.prompt)
-		if err != nil {
-			return nil, err
-		}
-		defer features.Free()
-		b.set("features", features)
+	done, err := r.model.see(b, tower, g.features, g.prompt)
+	if err != nil {
+		return nil, err
 	}
+	defer done()
 	feed(b, "temperature", []float32{float32(temperature)}, 1)
 	out, err := b.run()
 	if err != nil {
@@ -86,11 +81,6 @@ func (r *runner) logp(b, tower *bound, g *group, temperature float64) ([]float32
 	}
 	defer free(out)
 	return append([]float32(nil), out["logp"].Float32()...), nil
-}
-
-func (r *runner) feedFeatures(b *bound, features []float32) {
-	d := r.model.program.Config.HiddenSize
-	feed(b, "features", features, len(features)/d, d)
 }
 
 func (g *group) sequence() sequence {

@@ -11,20 +11,17 @@ import (
 	"slices"
 
 	"mixr/runtime/data"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models/family"
 	"mixr/runtime/reward"
 	"mixr/runtime/spec"
-	"mixr/runtime/token"
 	"mixr/runtime/weights"
 )
 
 // Inputs is what an experiment names, opened and checked: data and policy.
 type Inputs struct {
 	Experiment *spec.Experiment
-	Policy     string // absolute folder of the policy
+	Policy     *family.Checkpoint
 	Data       *data.Set
-	Config     *qwen25vl.Config
-	Tokenizer  *token.Tokenizer
 
 	// Content hashes, hex sha256: of the data of each source; of architecture, tokenizer and (unless init is random) weights.
 	DataHash    map[string]string
@@ -37,15 +34,13 @@ func Open(r *spec.Resolved) (*Inputs, error) { return NewShelf().Open(r) }
 // Open is Open, reading only what is not on the shelf yet.
 func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	in := &Inputs{Experiment: r.Experiment}
-	var err error
-	if in.Policy, err = r.Path("policy.from"); err != nil {
-		return nil, err
-	}
-	p, err := s.policy(in.Policy)
+	dir, err := r.Path("policy.from")
 	if err != nil {
 		return nil, err
 	}
-	in.Config, in.Tokenizer = p.config, p.tokenizer
+	if in.Policy, err = s.policy(dir); err != nil {
+		return nil, err
+	}
 	if err := in.checkLengths(); err != nil {
 		return nil, err
 	}
@@ -65,7 +60,7 @@ func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	if in.DataHash, err = s.dataHashes(in.Data); err != nil {
 		return nil, err
 	}
-	in.WeightsHash, err = s.policyHash(in.Policy, r.Experiment.Policy.Init)
+	in.WeightsHash, err = s.policyHash(dir, r.Experiment.Policy.Init)
 	return in, err
 }
 
@@ -73,12 +68,12 @@ func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 func (in *Inputs) checkLengths() error {
 	e := in.Experiment
 	if e.GRPO != nil {
-		if err := in.Config.CheckCompletion(e.GRPO.MaxCompletionTokens); err != nil {
+		if err := in.Policy.Model.Decoder().CheckCompletion(e.GRPO.MaxCompletionTokens); err != nil {
 			return fmt.Errorf("grpo.%w", err)
 		}
 	}
 	if e.Eval.Examples > 0 {
-		if err := in.Config.CheckCompletion(e.Eval.MaxCompletionTokens); err != nil {
+		if err := in.Policy.Model.Decoder().CheckCompletion(e.Eval.MaxCompletionTokens); err != nil {
 			return fmt.Errorf("eval.%w", err)
 		}
 	}
@@ -92,7 +87,7 @@ const maxRowMistakes = 10
 // rewards cannot score against; and a source without the held-out rows that its evaluation needs. What depends on no
 // experiment, package data has checked.
 func (in *Inputs) checkRows() error {
-	scorer, err := in.scorer(make([]float32, in.Config.VocabSize), 1) // no reward reads the table to check gold
+	scorer, err := in.scorer(make([]float32, in.Policy.Model.Decoder().Vocab), 1) // no reward reads the table to check gold
 	if err != nil {
 		return err
 	}
@@ -139,7 +134,7 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 	if in.Experiment.Stage == "sft" && in.Experiment.Eval.Examples == 0 {
 		return nil, nil
 	}
-	tok := in.Tokenizer.Clone() // a tokenizer serves one goroutine
+	tok := in.Policy.Tokenizer.Clone() // a tokenizer serves one goroutine
 	special := slices.Collect(maps.Values(tok.SpecialTokens()))
 	embedding, err := reward.NewEmbedding(tok, table, width, special)
 	if err != nil {
@@ -153,11 +148,11 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 func (m *model) initialise(in *Inputs) error {
 	if in.Experiment.Policy.Init == "random" {
 		for _, q := range m.program.Params {
-			qwen25vl.Init(m.program.Config, q.Spec, in.Experiment.Seed, m.weights[q.Name].Float32())
+			m.program.Model.Init(q.Spec, in.Experiment.Seed, m.weights[q.Name].Float32())
 		}
 		return nil
 	}
-	s, err := weights.Open(in.Policy)
+	s, err := weights.Open(in.Policy.Dir)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
@@ -174,7 +169,7 @@ func (m *model) initialise(in *Inputs) error {
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Policy, err)
+		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Policy.Dir, err)
 	}
 	return nil
 }
@@ -214,7 +209,7 @@ func (m *model) export(in *Inputs, dir string) error {
 		return fmt.Errorf("export policy: %w", err)
 	}
 	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"} {
-		b, err := os.ReadFile(filepath.Join(in.Policy, name))
+		b, err := os.ReadFile(filepath.Join(in.Policy.Dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 
 	"mixr/runtime/compile"
 	"mixr/runtime/graph"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models"
 	"mixr/runtime/ort"
 	"mixr/runtime/reward"
 )
@@ -105,7 +105,7 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 		weights map[string]*ort.Tensor
 		skip    bool
 	}{
-		{&l.vision, p.Vision, m.weights, false},
+		{&l.vision, p.Vision, m.weights, p.Vision == nil},
 		{&l.refVision, p.Vision, m.reference, !p.HasReference || !p.TrainsVision},
 		{&l.prefill, p.Prefill, m.weights, false},
 		{&l.score, p.Score, m.weights, p.Score == nil},
@@ -131,11 +131,11 @@ func (m *model) cache(l *lane, g, c int) error {
 		return nil
 	}
 	l.closeDecode()
-	config := m.program.Config
+	config := m.program.Model.Decoder()
 	fixed := map[string]*ort.Tensor{}
-	for i := range config.NumLayers {
+	for i := range config.Layers {
 		for _, name := range []string{fmt.Sprintf("own_k.%d", i), fmt.Sprintf("own_v.%d", i)} {
-			t, err := m.engine.NewTensor(graph.F32, g, config.NumKVHeads, c, config.HeadDim())
+			t, err := m.engine.NewTensor(graph.F32, g, config.KVHeads, c, config.HeadWidth)
 			if err != nil {
 				return err
 			}
@@ -172,47 +172,57 @@ func (l *lane) Close() {
 	}
 }
 
-// feedImages binds the vision inputs for all images of the prompts, in order. A unit without any gets one blank image, whose
-// features no token reads.
-func (m *model) feedImages(b *bound, prompts ...*prompt) {
-	var all []*qwen25vl.Patches
+// feedPictures binds the tower's inputs for all pictures of the prompts, in order. A unit without any gets a blank one, whose features
+// no token reads.
+func (m *model) feedPictures(b *bound, prompts ...*prompt) {
+	var all []*models.Picture
 	for _, p := range prompts {
-		all = append(all, p.patches...)
+		all = append(all, p.pictures...)
 	}
 	if len(all) == 0 {
-		all = append(all, blank)
+		all = append(all, m.program.Model.Blank())
 	}
-	var grids []qwen25vl.Grid
-	var pixels []float32
-	for _, p := range all {
-		grids = append(grids, p.Grid)
-		pixels = append(pixels, p.Pixels...)
-	}
-	f := m.program.Config.VisionFeed(grids)
-	n := len(f.Pos)
-	feed(b, "pixels", pixels, n, qwen25vl.PatchDim)
-	feed(b, "patch_pos", f.Pos, 1, n)
-	feed(b, "patch_cos", f.Cos, n, len(f.Cos)/n)
-	feed(b, "patch_sin", f.Sin, n, len(f.Sin)/n)
-	for name, l := range map[string]qwen25vl.Layout{"window": f.Window, "full": f.Full} {
-		feed(b, name+"_index", l.Index, l.Groups, l.Slots)
-		feed(b, name+"_inverse", l.Inverse, n)
-		feed(b, name+"_mask", l.Mask, l.Groups, 1, 1, l.Slots)
+	for _, in := range m.program.Model.Feed(all) {
+		if in.F32 != nil {
+			feed(b, in.Name, in.F32, in.Shape...)
+		} else {
+			feed(b, in.Name, in.I64, in.Shape...)
+		}
 	}
 }
 
-// blank is the smallest image, one merge unit of zeros.
-var blank = &qwen25vl.Patches{
-	Grid:   qwen25vl.Grid{H: qwen25vl.MergeSize, W: qwen25vl.MergeSize},
-	Pixels: make([]float32, qwen25vl.MergeUnit*qwen25vl.PatchDim),
-}
-
-// features runs the vision tower over the prompts' images: [M, D]. The caller frees it.
-func (m *model) features(b *bound, prompts ...*prompt) (*ort.Tensor, error) {
-	m.feedImages(b, prompts...)
-	out, err := b.run()
+// features runs the vision tower over the prompts' pictures: [M, D], or nil for a policy without one. The caller frees it.
+func (m *model) features(tower *bound, prompts ...*prompt) (*ort.Tensor, error) {
+	if tower == nil {
+		return nil, nil
+	}
+	m.feedPictures(tower, prompts...)
+	out, err := tower.run()
 	if err != nil {
 		return nil, err
 	}
 	return out["features"], nil
+}
+
+// see binds what a graph over these prompts reads of their pictures: the pictures where it holds the tower itself, else their features,
+// the kept ones or those of the given tower; nothing for a policy that reads text alone. The caller calls done after the run.
+func (m *model) see(b, tower *bound, kept []float32, prompts ...*prompt) (done func(), err error) {
+	done = func() {}
+	p := m.program
+	switch {
+	case !p.Sees():
+	case p.TrainsVision && b.graph == p.Gradient:
+		m.feedPictures(b, prompts...)
+	case kept != nil:
+		d := p.Model.Decoder().Width
+		feed(b, "features", kept, len(kept)/d, d)
+	default:
+		features, err := m.features(tower, prompts...)
+		if err != nil {
+			return done, err
+		}
+		b.set("features", features)
+		done = features.Free
+	}
+	return done, nil
 }

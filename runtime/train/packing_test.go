@@ -97,7 +97,7 @@ func TestUnitGradientsSumToTheWhole(t *testing.T) {
 		p, err := l.prompter.render(ex)
 		check(t, err)
 		prompts = append(prompts, p)
-		targets = append(targets, append(l.prompter.tok.Encode(ex.Target), in.Config.EOSTokenID))
+		targets = append(targets, append(l.prompter.tok.Encode(ex.Target), in.Policy.Model.EndOfTurn()))
 		tokens += len(targets[len(targets)-1])
 	}
 	gradient := func(size int) (loss float64, sum map[string][]float64) {

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"strings"
 
+	"mixr/runtime/chat"
 	"mixr/runtime/data"
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/images"
+	"mixr/runtime/models"
+	"mixr/runtime/models/family"
 	"mixr/runtime/reward"
 	"mixr/runtime/spec"
 	"mixr/runtime/token"
@@ -14,46 +17,39 @@ import (
 // prompt is an example as the policy sees it.
 type prompt struct {
 	example data.Example
-	ids     []int    // T tokens, image placeholders included
-	pos     [3][]int // M-RoPE positions (time, height, width) of each token
-	next    int      // position of the first completion token, equal in all three
-	patches []*qwen25vl.Patches
-	frame   reward.Frame // sizes of the stored and of the resized image
+	*models.Prompt
+	pictures []*models.Picture
+	frame    reward.Frame // sizes of the stored and of the resized image
 }
 
 // prompter renders examples; it is safe for one lane.
 type prompter struct {
-	spec   spec.Prompt
-	config *qwen25vl.Config
-	tok    *token.Tokenizer
+	spec       spec.Prompt
+	checkpoint *family.Checkpoint
+	tok        *token.Tokenizer
 }
 
 // render loads the image and builds the prompt. Errors name the example.
 func (p *prompter) render(ex data.Example) (*prompt, error) {
 	out := &prompt{example: ex}
-	var grids []qwen25vl.Grid
 	if ex.Image != "" {
-		img, err := qwen25vl.LoadImage(ex.Image)
+		img, err := images.Load(ex.Image)
 		if err != nil {
 			return nil, fmt.Errorf("example %s: %w", ex.ID, err)
 		}
-		patches, err := qwen25vl.Preprocess(img, p.spec.MinPixels, p.spec.MaxPixels)
+		picture, err := p.checkpoint.Model.Picture([]images.RGB{img}, models.Limits{MinPixels: p.spec.MinPixels, MaxPixels: p.spec.MaxPixels})
 		if err != nil {
 			return nil, fmt.Errorf("example %s: image %s: %w", ex.ID, ex.Image, err)
 		}
-		out.patches = []*qwen25vl.Patches{patches}
-		grids = append(grids, patches.Grid)
+		out.pictures = []*models.Picture{picture}
 		out.frame = reward.Frame{
 			OriginalW: ex.ImageSize[0], OriginalH: ex.ImageSize[1],
-			ResizedW: patches.Width, ResizedH: patches.Height,
+			ResizedW: picture.Width, ResizedH: picture.Height,
 		}
 	}
-	ids, err := qwen25vl.RenderChat(p.tok, p.spec.System, question(p.spec, ex), grids)
-	if err != nil {
-		return nil, fmt.Errorf("example %s: %w", ex.ID, err)
-	}
-	out.ids = ids
-	if out.pos, out.next, err = p.config.Positions(ids, grids); err != nil {
+	var err error
+	conversation := chat.Ask(p.spec.System, question(p.spec, ex), len(out.pictures))
+	if out.Prompt, err = p.checkpoint.Prompt(p.tok, conversation, out.pictures); err != nil {
 		return nil, fmt.Errorf("example %s: %w", ex.ID, err)
 	}
 	return out, nil

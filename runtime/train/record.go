@@ -61,7 +61,7 @@ func (r *record) sft(batch []data.Example, prompts []*prompt, targets [][]int, u
 	m.NumPrompts, m.NumCompletions = int32(len(batch)), int32(len(batch))
 	longest := int32(0)
 	for i, p := range prompts {
-		m.TokPrompt += int64(len(p.ids))
+		m.TokPrompt += int64(len(p.IDs))
 		m.TokCompletion += int64(len(targets[i]))
 		longest = max(longest, int32(len(targets[i])))
 	}
@@ -163,7 +163,7 @@ func (r *record) rollout(groups []*group, exp *spec.Experiment) {
 	for _, g := range groups {
 		ex := g.prompt.example
 		m.NumPrompts++
-		m.TokPrompt += int64(len(g.prompt.ids))
+		m.TokPrompt += int64(len(g.prompt.IDs))
 		groupStd += g.std
 		if spread(g.results) == 0 {
 			flat++
@@ -230,7 +230,7 @@ func completionRow(g *group, j int, step int32) table.Completion {
 	row := table.Completion{
 		Step: step, ExampleID: ex.ID, Source: ex.Source, Task: string(ex.Task), Gen: int32(j),
 		Prompt: &ex.Question, Completion: g.texts[j], Parsed: res.Parsed, Finish: c.finish,
-		NumPromptTok: int32(len(g.prompt.ids)), NumTok: int32(len(c.tokens)), Logp: c.logp,
+		NumPromptTok: int32(len(g.prompt.IDs)), NumTok: int32(len(c.tokens)), Logp: c.logp,
 		Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Format: res.Format,
 		Reward: res.Reward, GroupMean: g.mean, GroupStd: g.std, Advantage: g.advantage[j],
 		Extracted: text(res.Extracted), Note: text(res.Note),

@@ -47,10 +47,12 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 		return u
 	}
 
-	r := pack(m.program.Config, []sequence{{prompt: p}})
+	r := pack(m.program.Model.Decoder(), []sequence{{prompt: p}})
 	r.feedTo(l.prefill)
-	l.prefill.set("features", features)
-	feed(l.prefill, "last", []int64{int64(len(p.ids) - 1)}, 1)
+	if features != nil {
+		l.prefill.set("features", features)
+	}
+	feed(l.prefill, "last", []int64{int64(len(p.IDs) - 1)}, 1)
 	feed(l.prefill, "u", uniforms(0), s.count, 1)
 	feed(l.prefill, "temperature", temperature, 1)
 	prompt, err := l.prefill.run()
@@ -58,7 +60,7 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 		return nil, err
 	}
 	defer free(prompt)
-	for i := range m.program.Config.NumLayers {
+	for i := range m.program.Model.Decoder().Layers {
 		for _, name := range []string{"k." + strconv.Itoa(i), "v." + strconv.Itoa(i)} {
 			l.decode.set(name, prompt[name])
 		}
@@ -77,7 +79,7 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 			if greedy {
 				token = d.greedy[min(g, len(d.greedy)-1)] // the prefill has one row for all
 			}
-			if lp := float64(d.logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Config.VocabSize {
+			if lp := float64(d.logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Model.Decoder().Vocab {
 				return nil, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
 					p.example.ID, token, lp)
 			}
@@ -123,13 +125,13 @@ func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, posit
 	for i := range g {
 		row[i], at[i] = int64(i), int64(position)
 		for d := range pos {
-			pos[d] = append(pos[d], p.next+position)
+			pos[d] = append(pos[d], p.Next+position)
 		}
 		for j := position + 1; j < c; j++ {
 			mask[i*c+j] = nn.Hidden
 		}
 	}
-	cos, sin := m.program.Config.TextRope(pos)
+	cos, sin := m.program.Model.Decoder().Tables(pos)
 	b := l.decode
 	feed(b, "token", tokens, g)
 	feed(b, "pos", row, g, 1)

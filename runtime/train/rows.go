@@ -1,7 +1,7 @@
 package train
 
 import (
-	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
 
@@ -28,10 +28,10 @@ type sequence struct {
 // pack lays sequences into rows, one a row. The completions of a prompt stand one after the other behind it; each sees the
 // prompt and itself, and its positions go on from the prompt's: the log-probabilities are those of separate rows, while the
 // prompt is computed once. The last token of a completion is a target only, and so is not fed.
-func pack(c *qwen25vl.Config, sequences []sequence) *rows {
+func pack(c *decoder.Config, sequences []sequence) *rows {
 	r := &rows{n: len(sequences)}
 	for _, s := range sequences {
-		t := len(s.prompt.ids)
+		t := len(s.prompt.IDs)
 		for _, y := range s.completions {
 			t += max(len(y)-1, 0)
 		}
@@ -52,39 +52,36 @@ func pack(c *qwen25vl.Config, sequences []sequence) *rows {
 		r.pos = append(r.pos, int64(i))
 	}
 	for n, s := range sequences {
-		r.lay(n, s, c, &pos)
+		r.lay(n, s, &pos)
 	}
-	r.cos, r.sin = c.TextRope(pos)
+	r.cos, r.sin = c.Tables(pos)
 	return r
 }
 
 // lay writes sequence s into row n.
-func (r *rows) lay(n int, s sequence, c *qwen25vl.Config, pos *[3][]int) {
+func (r *rows) lay(n int, s sequence, pos *[3][]int) {
 	base, p := n*r.t, s.prompt
 	visible := func(query, from, to int) { // key positions from..to-1 of this row
 		row := (base + query) * r.t
 		clear(r.mask[row+from : row+to])
 	}
-	index, isImage := c.ImageRows(p.ids)
-	for t, row := range index {
-		if isImage[t] {
-			r.imageIndex[base+t], r.isImage[base+t] = row+int64(s.firstImage), true
-		}
-	}
-	for t, id := range p.ids {
+	for t, id := range p.IDs {
 		r.ids[base+t] = int64(id)
+		if row := p.Feature[t]; row >= 0 {
+			r.imageIndex[base+t], r.isImage[base+t] = int64(row+s.firstImage), true
+		}
 		for d := range pos {
-			pos[d][base+t] = p.pos[d][t]
+			pos[d][base+t] = p.Pos[d][t]
 		}
 		visible(t, 0, t+1)
 	}
-	at := len(p.ids)
+	at := len(p.IDs)
 	for _, y := range s.completions {
 		start := at
 		for j, id := range y {
 			from := at - 1 // the token before y[j]
 			if j == 0 {
-				from = len(p.ids) - 1
+				from = len(p.IDs) - 1
 			}
 			r.sel = append(r.sel, int64(base+from))
 			r.target = append(r.target, int64(id))
@@ -93,9 +90,9 @@ func (r *rows) lay(n int, s sequence, c *qwen25vl.Config, pos *[3][]int) {
 			}
 			r.ids[base+at] = int64(id)
 			for d := range pos {
-				pos[d][base+at] = p.next + j
+				pos[d][base+at] = p.Next + j
 			}
-			visible(at, 0, len(p.ids))
+			visible(at, 0, len(p.IDs))
 			visible(at, start, at+1)
 			at++
 		}
@@ -109,8 +106,10 @@ func (r *rows) lay(n int, s sequence, c *qwen25vl.Config, pos *[3][]int) {
 func (r *rows) feedTo(b *bound) {
 	half := len(r.cos) / (r.n * r.t)
 	feed(b, "ids", r.ids, r.n, r.t)
-	feed(b, "image_index", r.imageIndex, r.n, r.t)
-	feed(b, "is_image", r.isImage, r.n, r.t, 1)
+	if b.reads("image_index") {
+		feed(b, "image_index", r.imageIndex, r.n, r.t)
+		feed(b, "is_image", r.isImage, r.n, r.t, 1)
+	}
 	feed(b, "pos", r.pos, r.n, r.t)
 	feed(b, "cos", r.cos, r.n*r.t, half)
 	feed(b, "sin", r.sin, r.n*r.t, half)

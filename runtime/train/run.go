@@ -201,7 +201,7 @@ func (r *runner) evaluateInto(ctx context.Context, step int, when string) ([]tab
 
 // prepare compiles, opens sessions and restores the state.
 func (r *runner) prepare(files map[string][]byte) error {
-	program, err := compile.Compile(r.exp, r.in.Config)
+	program, err := compile.Compile(r.exp, r.in.Policy.Model)
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 		}
 		r.opts.Log.Info().Int("step", step).Msg("resumed")
 	}
-	r.stop = r.in.Config.Stop
+	r.stop = r.in.Policy.Model.Stop()
 	r.updates = r.steps
 	if r.exp.GRPO != nil {
 		r.updates *= r.exp.GRPO.Iterations
@@ -242,11 +242,11 @@ func (r *runner) prepare(files map[string][]byte) error {
 		return err
 	}
 	for range max(r.opts.Workers, 1) {
-		scorer, err := r.in.scorer(table, r.in.Config.HiddenSize)
+		scorer, err := r.in.scorer(table, r.in.Policy.Model.Decoder().Width)
 		if err != nil {
 			return err
 		}
-		render := &prompter{spec: r.exp.Prompt, config: r.in.Config, tok: r.in.Tokenizer.Clone()}
+		render := &prompter{spec: r.exp.Prompt, checkpoint: r.in.Policy, tok: r.in.Policy.Tokenizer.Clone()}
 		l, err := r.model.openLane(render, scorer)
 		if err != nil {
 			return err

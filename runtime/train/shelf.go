@@ -9,8 +9,7 @@ import (
 	"path/filepath"
 
 	"mixr/runtime/data"
-	"mixr/runtime/models/qwen25vl"
-	"mixr/runtime/token"
+	"mixr/runtime/models/family"
 	"mixr/runtime/weights"
 )
 
@@ -19,38 +18,24 @@ import (
 type Shelf struct {
 	cards    data.Cards
 	sums     map[*data.Card]string
-	policies map[string]policy    // by folder
-	weights  map[[2]string]string // hashes by folder and policy.init
-}
-
-// policy is what of a policy's folder is read before the run.
-type policy struct {
-	config    *qwen25vl.Config
-	tokenizer *token.Tokenizer
+	policies map[string]*family.Checkpoint // by folder
+	weights  map[[2]string]string          // hashes by folder and policy.init
 }
 
 // NewShelf returns an empty shelf.
 func NewShelf() *Shelf {
-	return &Shelf{data.Cards{}, map[*data.Card]string{}, map[string]policy{}, map[[2]string]string{}}
+	return &Shelf{data.Cards{}, map[*data.Card]string{}, map[string]*family.Checkpoint{}, map[[2]string]string{}}
 }
 
-func (s *Shelf) policy(dir string) (policy, error) {
-	p, known := s.policies[dir]
-	if known {
-		return p, nil
+func (s *Shelf) policy(dir string) (*family.Checkpoint, error) {
+	if s.policies[dir] == nil {
+		p, err := family.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		s.policies[dir] = p
 	}
-	var err error
-	if p.config, err = qwen25vl.LoadConfig(dir); err != nil {
-		return p, err
-	}
-	if p.tokenizer, err = token.Load(dir); err != nil {
-		return p, err
-	}
-	if err := p.config.CheckTokenizer(p.tokenizer); err != nil {
-		return p, fmt.Errorf("policy %s: %w", dir, err)
-	}
-	s.policies[dir] = p
-	return p, nil
+	return s.policies[dir], nil
 }
 
 // dataHashes is the content hash of each source's card, by source.

@@ -65,14 +65,13 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 
 // grpoUnit computes loss and gradients of one group, packed into one row.
 func (r *runner) grpoUnit(l *lane, g *group, weights []float64) (*unit, error) {
-	p := r.model.program
-	packed := pack(p.Config, []sequence{g.sequence()})
+	packed := pack(r.model.program.Model.Decoder(), []sequence{g.sequence()})
 	packed.feedTo(l.gradient)
-	if p.TrainsVision {
-		r.model.feedImages(l.gradient, g.prompt)
-	} else {
-		r.feedFeatures(l.gradient, g.features)
+	done, err := r.model.see(l.gradient, l.vision, g.features, g.prompt)
+	if err != nil {
+		return nil, err
 	}
+	defer done()
 	n := len(packed.target)
 	advantage, weight := make([]float32, 0, n), make([]float32, 0, n)
 	for j, c := range g.completions {

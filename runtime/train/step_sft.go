@@ -18,7 +18,7 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	// Token counts come first: every unit's weight is 1/(tokens of the whole batch), whatever the units are.
 	targets, tokens := make([][]int, len(batch)), 0
 	for i, ex := range batch {
-		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.in.Config.EOSTokenID)
+		targets[i] = append(r.lanes[0].prompter.tok.Encode(ex.Target), r.in.Policy.Model.EndOfTurn())
 		tokens += len(targets[i])
 	}
 	units := (len(batch) + rowsPerUnit - 1) / rowsPerUnit
@@ -42,27 +42,21 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 
 // sftUnit computes loss and gradients of some examples, each in its own row.
 func (r *runner) sftUnit(l *lane, prompts []*prompt, targets [][]int, tokens int) (*unit, error) {
-	c := r.model.program.Config
 	var sequences []sequence
 	first := 0
 	for i, p := range prompts {
 		sequences = append(sequences, sequence{prompt: p, completions: [][]int{targets[i]}, firstImage: first})
-		for _, patches := range p.patches {
-			first += patches.Merged()
+		for _, picture := range p.pictures {
+			first += picture.Tokens
 		}
 	}
-	packed := pack(c, sequences)
+	packed := pack(r.model.program.Model.Decoder(), sequences)
 	packed.feedTo(l.gradient)
-	if r.model.program.TrainsVision {
-		r.model.feedImages(l.gradient, prompts...)
-	} else {
-		features, err := r.model.features(l.vision, prompts...)
-		if err != nil {
-			return nil, err
-		}
-		defer features.Free()
-		l.gradient.set("features", features)
+	done, err := r.model.see(l.gradient, l.vision, nil, prompts...)
+	if err != nil {
+		return nil, err
 	}
+	defer done()
 	weight := make([]float32, len(packed.target))
 	for i := range weight {
 		weight[i] = float32(1 / float64(tokens))

@@ -2,10 +2,10 @@ package qwen25vl
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
+	"mixr/runtime/chat"
+	"mixr/runtime/models"
 	"mixr/runtime/token"
 )
 
@@ -18,35 +18,26 @@ const (
 	imagePad    = "<|image_pad|>"
 )
 
-// RenderChat returns the ids of a prompt: an optional system message, one user message with the images before the
-// text, and the opening of the assistant's turn.
+// Render writes a conversation in ChatML, each image as <|vision_start|><|image_pad|><|vision_end|>.
 //
-//	<|im_start|>system
-//	SYSTEM<|im_end|>
-//	<|im_start|>user
-//	<|vision_start|><|image_pad|>...<|vision_end|>USER<|im_end|>
-//	<|im_start|>assistant
-//
-// Each image has grid.Merged() image tokens. An empty system leaves the system message out: differs from the
-// published template, which then says "You are a helpful assistant.". A special token inside system or user is an
-// error, since it would open a turn or stand for an image that is not there.
-func RenderChat(tok *token.Tokenizer, system, user string, grids []Grid) ([]int, error) {
-	for _, part := range [...]struct{ what, text string }{{"system message", system}, {"user message", user}} {
-		for _, special := range slices.Sorted(maps.Keys(tok.SpecialTokens())) {
-			if strings.Contains(part.text, special) {
-				return nil, fmt.Errorf("qwen25vl: %s contains the special token %s: remove it from the text", part.what, special)
-			}
-		}
+// differs: the published template adds a system message, "You are a helpful assistant.", where there is none.
+func (c *Config) Render(messages []chat.Message) (string, error) {
+	return chat.ChatML(messages, visionStart+imagePad+visionEnd)
+}
+
+// expand tokenizes rendered text in which each picture is one <|image_pad|>, writing as many as the picture has merged visual tokens.
+func (c *Config) expand(tok *token.Tokenizer, text string, pictures []*models.Picture) ([]int, error) {
+	parts := strings.Split(text, imagePad)
+	if len(parts)-1 != len(pictures) {
+		return nil, fmt.Errorf("qwen25vl: the prompt has %d %s for %d pictures", len(parts)-1, imagePad, len(pictures))
 	}
 	var b strings.Builder
-	if system != "" {
-		b.WriteString(imStart + "system\n" + system + imEnd + "\n")
+	for i, part := range parts {
+		b.WriteString(part)
+		if i < len(pictures) {
+			b.WriteString(strings.Repeat(imagePad, pictures[i].Tokens))
+		}
 	}
-	b.WriteString(imStart + "user\n")
-	for _, g := range grids {
-		b.WriteString(visionStart + strings.Repeat(imagePad, g.Merged()) + visionEnd)
-	}
-	b.WriteString(user + imEnd + "\n" + imStart + "assistant\n")
 	return tok.Encode(b.String()), nil
 }
 

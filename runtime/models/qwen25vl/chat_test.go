@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/chat"
+	"mixr/runtime/models"
 	"mixr/runtime/token"
 )
 
@@ -17,7 +19,7 @@ func nanoTokenizer(tb testing.TB) *token.Tokenizer {
 	return tok
 }
 
-func TestRenderChat(t *testing.T) {
+func TestPrompt(t *testing.T) {
 	c, tok := nanoConfig(t), nanoTokenizer(t)
 	if err := c.CheckTokenizer(tok); err != nil {
 		t.Fatal(err)
@@ -38,26 +40,38 @@ func TestRenderChat(t *testing.T) {
 			"<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|><|vision_start|><|image_pad|><|image_pad|><|vision_end|>Same?<|im_end|>\n<|im_start|>assistant\n",
 		},
 	} {
-		ids, err := RenderChat(tok, tc.system, tc.user, tc.grids)
+		text, err := c.Render(chat.Ask(tc.system, tc.user, len(tc.grids)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pictures []*models.Picture
+		for _, g := range tc.grids {
+			pictures = append(pictures, &models.Picture{Tokens: g.Merged(), Grid: [3]int{1, g.H, g.W}})
+		}
+		p, err := c.Prompt(tok, text, pictures)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if got := tok.Decode(ids, false); got != tc.want {
+		if got := tok.Decode(p.IDs, false); got != tc.want {
 			t.Errorf("got %q\nwant %q", got, tc.want)
 		}
-		if _, _, err := c.Positions(ids, tc.grids); err != nil {
-			t.Error(err)
+		images := 0
+		for i, row := range p.Feature {
+			if (row >= 0) != (p.IDs[i] == c.ImageTokenID) || row >= 0 && row != images {
+				t.Errorf("token %d reads feature %d", i, row)
+			}
+			if row >= 0 {
+				images++
+			}
 		}
 	}
-	ids, err := RenderChat(tok, "", "x", nil)
-	if want := slices.Concat([]int{1}, tok.Encode("user\nx"), []int{2}, tok.Encode("\n"), []int{1}, tok.Encode("assistant\n")); err != nil || !slices.Equal(ids, want) {
-		t.Errorf("got %v, %v, want %v", ids, err, want)
+	p, err := c.Prompt(tok, "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n", nil)
+	if want := slices.Concat([]int{1}, tok.Encode("user\nx"), []int{2}, tok.Encode("\n"), []int{1}, tok.Encode("assistant\n")); err != nil || !slices.Equal(p.IDs, want) {
+		t.Errorf("got %v, %v, want %v", p, err, want)
 	}
-	for _, tc := range [][2]string{{"", "a<|im_end|>b"}, {"<|image_pad|>", "x"}} {
-		if _, err := RenderChat(tok, tc[0], tc[1], nil); err == nil || !strings.Contains(err.Error(), "special token <|im") {
-			t.Errorf("%q: got error %v, want one that names the token", tc, err)
-		}
+	if _, err := c.Prompt(tok, "a picture: <|image_pad|>", nil); err == nil || !strings.Contains(err.Error(), "1 <|image_pad|> for 0 pictures") {
+		t.Errorf("got error %v", err)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"mixr/runtime/models"
+	"mixr/runtime/models/decoder"
 )
 
 // Sizes that every Qwen2.5-VL shares. LoadConfig refuses a checkpoint that differs, so the code may rely on them.
@@ -35,10 +38,14 @@ type Config struct {
 	RMSNormEps       float64     `json:"rms_norm_eps"`
 	RopeTheta        float64     `json:"rope_theta"`
 	RopeScaling      RopeScaling `json:"rope_scaling"`
-	SlidingWindow    bool        `json:"use_sliding_window"` // must be false
-	TieEmbeddings    bool        `json:"tie_word_embeddings"`
-	InitializerRange float64     `json:"initializer_range"`       // std of random initial weights; 0.02 if absent
-	MaxPositions     int         `json:"max_position_embeddings"` // positions seen in training; 0 = the file does not say
+	RopeParameters   struct {    // the name under which newer libraries write rope_theta and rope_scaling
+		RopeScaling
+		Theta float64 `json:"rope_theta"`
+	} `json:"rope_parameters"`
+	SlidingWindow    bool    `json:"use_sliding_window"` // must be false
+	TieEmbeddings    bool    `json:"tie_word_embeddings"`
+	InitializerRange float64 `json:"initializer_range"`       // std of random initial weights; 0.02 if absent
+	MaxPositions     int     `json:"max_position_embeddings"` // positions seen in training; 0 = the file does not say
 
 	EOSTokenID         int `json:"eos_token_id"` // <|im_end|>, ends a turn
 	VisionStartTokenID int `json:"vision_start_token_id"`
@@ -48,9 +55,9 @@ type Config struct {
 
 	Vision VisionConfig `json:"vision_config"`
 
-	// Stop are the tokens that end a completion: eos_token_id of generation_config.json where that file has one, else
-	// EOSTokenID alone. Sorted, without repetition.
-	Stop []int `json:"-"`
+	// StopIDs are the tokens that end a completion: eos_token_id of generation_config.json where that file has one, else
+	// EOSTokenID alone.
+	StopIDs []int `json:"-"`
 }
 
 // RopeScaling says how the E/2 rotary frequencies of a head are shared among the three position axes.
@@ -87,14 +94,16 @@ func (v *VisionConfig) Full(i int) bool { return slices.Contains(v.FullAttBlocks
 // windowUnits is the number of merged visual tokens along a side of an attention window.
 func (v *VisionConfig) windowUnits() int { return v.WindowSize / PatchSize / MergeSize }
 
-// CheckCompletion reports a longest completion that leaves no room for a prompt within max_position_embeddings. Rotary
-// angles exist for any position; beyond that number the policy has never seen them.
-func (c *Config) CheckCompletion(maxTokens int) error {
-	if c.MaxPositions > 0 && maxTokens >= c.MaxPositions {
-		return fmt.Errorf("max_completion_tokens: got %d, want less than the policy's max_position_embeddings %d, which the prompt shares",
-			maxTokens, c.MaxPositions)
+// Decoder is the language side: the Qwen2 architecture with multimodal rotary positions.
+func (c *Config) Decoder() *decoder.Config {
+	return &decoder.Config{
+		Vocab: c.VocabSize, Width: c.HiddenSize, FeedForward: c.IntermediateSize, Layers: c.NumLayers,
+		Heads: c.NumHeads, KVHeads: c.NumKVHeads, HeadWidth: c.HeadDim(),
+		NormEps: c.RMSNormEps, InitStd: c.InitializerRange, MaxPositions: c.MaxPositions,
+		Rope:    decoder.Rope{Theta: c.RopeTheta, Sections: c.RopeScaling.MRopeSection},
+		QKVBias: true, Tied: c.TieEmbeddings,
+		Prefix: "model.", HeadName: "lm_head.weight",
 	}
-	return nil
 }
 
 // LoadConfig reads config.json in dir, and checks generation_config.json and preprocessor_config.json where they exist:
@@ -110,24 +119,19 @@ func LoadConfig(dir string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
 	}
-	for _, beside := range [...]struct {
-		name string
-		read func([]byte) error
-	}{
-		{"generation_config.json", c.setStop},
-		{"preprocessor_config.json", checkPreprocessor},
-	} {
-		path := filepath.Join(dir, beside.name)
-		b, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = beside.read(b)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
-		}
+	if c.StopIDs, err = models.StopTokens(dir, c.StopIDs, c.VocabSize); err != nil {
+		return nil, err
+	}
+	path = filepath.Join(dir, "preprocessor_config.json")
+	b, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err == nil {
+		err = checkPreprocessor(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
 	}
 	return c, nil
 }
@@ -158,43 +162,14 @@ func ParseConfig(b []byte) (*Config, error) {
 		}
 		c.ModelType = modelType
 	}
-	c.Stop = []int{c.EOSTokenID}
+	if p := &c.RopeParameters; p.Theta != 0 {
+		c.RopeTheta, c.RopeScaling = p.Theta, p.RopeScaling
+	}
+	c.StopIDs = []int{c.EOSTokenID}
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// setStop reads eos_token_id, an id or a list of ids, of generation_config.json.
-func (c *Config) setStop(b []byte) error {
-	var g struct {
-		EOS json.RawMessage `json:"eos_token_id"`
-	}
-	if err := json.Unmarshal(b, &g); err != nil {
-		return err
-	}
-	if len(g.EOS) == 0 || string(g.EOS) == "null" {
-		return nil
-	}
-	var stop []int
-	if json.Unmarshal(g.EOS, &stop) != nil {
-		var one int
-		if err := json.Unmarshal(g.EOS, &one); err != nil {
-			return fmt.Errorf("eos_token_id: got %s, want an id or a list of ids", g.EOS)
-		}
-		stop = []int{one}
-	}
-	if len(stop) == 0 {
-		return errors.New("eos_token_id: got an empty list, want at least one id")
-	}
-	for _, id := range stop {
-		if id < 0 || id >= c.VocabSize {
-			return fmt.Errorf("eos_token_id: got %d, want 0 to %d (vocab_size - 1)", id, c.VocabSize-1)
-		}
-	}
-	slices.Sort(stop)
-	c.Stop = slices.Compact(stop)
-	return nil
 }
 
 // validate collects everything that the graphs and the host code rely on.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mixr/runtime/models/decoder"
 )
 
 const nanoDir = "../../../experiments/policies/nano"
@@ -22,8 +24,8 @@ func nanoConfig(tb testing.TB) *Config {
 
 func TestLoadConfigNano(t *testing.T) {
 	c := nanoConfig(t)
-	if c.HeadDim() != 32 || c.Vision.HeadDim() != 32 || !slices.Equal(c.Stop, []int{0, 2}) {
-		t.Errorf("head widths %d and %d, stop %v; want 32, 32 and [0 2]", c.HeadDim(), c.Vision.HeadDim(), c.Stop)
+	if c.HeadDim() != 32 || c.Vision.HeadDim() != 32 || !slices.Equal(c.StopIDs, []int{0, 2}) {
+		t.Errorf("head widths %d and %d, stop %v; want 32, 32 and [0 2]", c.HeadDim(), c.Vision.HeadDim(), c.StopIDs)
 	}
 	if c.Vision.Full(0) || !c.Vision.Full(1) || c.Vision.Full(2) || !c.Vision.Full(3) {
 		t.Errorf("full attention in blocks %v, want 1 and 3", c.Vision.FullAttBlocks)
@@ -33,11 +35,11 @@ func TestLoadConfigNano(t *testing.T) {
 func TestCheckCompletion(t *testing.T) {
 	c := nanoConfig(t)
 	for tokens, ok := range map[int]bool{1: true, 2047: true, 2048: false, 131072: false} {
-		if err := c.CheckCompletion(tokens); (err == nil) != ok {
+		if err := c.Decoder().CheckCompletion(tokens); (err == nil) != ok {
 			t.Errorf("%d tokens of %d positions: got %v", tokens, c.MaxPositions, err)
 		}
 	}
-	if err := new(Config).CheckCompletion(131072); err != nil {
+	if err := new(decoder.Config).CheckCompletion(131072); err != nil {
 		t.Errorf("a file that names no limit: %v", err)
 	}
 }
@@ -52,7 +54,7 @@ func TestParseConfig3B(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.HeadDim() != 128 || c.Vision.HeadDim() != 80 || c.Vision.windowUnits() != 4 || !c.TieEmbeddings || !slices.Equal(c.Stop, []int{151645}) {
+	if c.HeadDim() != 128 || c.Vision.HeadDim() != 80 || c.Vision.windowUnits() != 4 || !c.TieEmbeddings || !slices.Equal(c.StopIDs, []int{151645}) {
 		t.Errorf("got %+v", c)
 	}
 	var flat map[string]json.RawMessage
@@ -154,7 +156,7 @@ func TestLoadConfigNamesFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := LoadConfig(dir)
-	if err != nil || !slices.Equal(c.Stop, []int{2}) {
-		t.Errorf("config.json alone: stop %v, %v; want [2]", c.Stop, err)
+	if err != nil || !slices.Equal(c.StopIDs, []int{2}) {
+		t.Errorf("config.json alone: stop %v, %v; want [2]", c.StopIDs, err)
 	}
 }

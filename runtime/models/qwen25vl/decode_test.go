@@ -6,14 +6,16 @@ import (
 	"testing"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
+	"mixr/runtime/ort/orttest"
 )
 
 // decodeGraph is DecodeStep with every cache as input and output.
 func decodeGraph(c *Config) func(g *graph.Graph) {
 	return func(g *graph.Graph) {
 		p := nn.NewParams(g)
-		in := DecodeIn{
+		in := decoder.StepIn{
 			Token: g.Input("token", graph.I64, "G"),
 			Pos:   g.Input("pos", graph.I64, "G", 1),
 			Cos:   g.Input("cos", graph.F32, "L", c.HeadDim()/2),
@@ -25,11 +27,11 @@ func decodeGraph(c *Config) func(g *graph.Graph) {
 			cache := func(name string, rows any, length string) *graph.Value {
 				return g.Input(fmt.Sprintf("%s.%d", name, i), graph.F32, rows, c.NumKVHeads, length, c.HeadDim())
 			}
-			in.Prompt = append(in.Prompt, KV{cache("k", 1, "S"), cache("v", 1, "S")})
-			in.Own = append(in.Own, KV{cache("own_k", "G", "C"), cache("own_v", "G", "C")})
+			in.Prompt = append(in.Prompt, decoder.KV{K: cache("k", 1, "S"), V: cache("v", 1, "S")})
+			in.Own = append(in.Own, decoder.KV{K: cache("own_k", "G", "C"), V: cache("own_v", "G", "C")})
 		}
-		hidden, own := DecodeStep(p, c, in)
-		g.Output("logits", graph.Linear(hidden, Head(p, c), nil))
+		hidden, own := decoder.Step(p, c.Decoder(), in)
+		g.Output("logits", graph.Linear(hidden, decoder.Head(p, c.Decoder()), nil))
 		for i, kv := range own {
 			g.Output(fmt.Sprintf("o.own_k.%d", i), kv.K)
 			g.Output(fmt.Sprintf("o.own_v.%d", i), kv.V)
@@ -47,7 +49,7 @@ func TestDecodeEqualsForward(t *testing.T) {
 			m, p := newModel(c), newPrompt(c, 8, 3, Grid{4, 6})
 			completions := [][]int{{1, 2, 3, 4, 5, 6}, {7, 8, 9, 10}, {11, 12, 13, 14, 15, 16}}
 			packed := m.forward(t, p, completions)
-			want := packed["logits"].floats()
+			want := packed["logits"].Floats()
 			at := make([]int, len(completions)) // row of want at which each completion starts
 			for i, n := 0, len(p.ids); i < len(completions); i++ {
 				at[i] = n
@@ -66,7 +68,7 @@ func TestDecodeEqualsForward(t *testing.T) {
 					own[fmt.Sprintf("%s.%d", name, i)] = make([]float32, len(rows)*k*capacity*e)
 				}
 			}
-			step := newRunner(t, "decode", decodeGraph(c))
+			step := orttest.NewRunner(t, "decode", decodeGraph(c))
 			for s := range 6 {
 				if s == 4 { // the second completion has ended: its row leaves
 					rows = []int{0, 2}
@@ -84,26 +86,26 @@ func TestDecodeEqualsForward(t *testing.T) {
 					}
 				}
 				here := slices.Repeat([]int{next + s}, n)
-				cos, sin := c.TextRope([3][]int{here, here, here})
-				feeds := map[string]value{
-					"token": i64(tokens, n), "pos": i64(pos, n, 1), "at": i64(place, n),
-					"cos": f32(cos, n, half), "sin": f32(sin, n, half), "mask": f32(mask, n, 1, 1, capacity),
+				cos, sin := c.Decoder().Tables([3][]int{here, here, here})
+				feeds := map[string]orttest.Value{
+					"token": orttest.I64(tokens, n), "pos": orttest.I64(pos, n, 1), "at": orttest.I64(place, n),
+					"cos": orttest.F32(cos, n, half), "sin": orttest.F32(sin, n, half), "mask": orttest.F32(mask, n, 1, 1, capacity),
 				}
 				for i := range c.NumLayers {
 					for _, name := range []string{"k", "v"} {
 						name = fmt.Sprintf("%s.%d", name, i)
 						feeds[name] = prompt[name]
-						feeds["own_"+name] = f32(own["own_"+name], n, k, capacity, e)
+						feeds["own_"+name] = orttest.F32(own["own_"+name], n, k, capacity, e)
 					}
 				}
-				got := step.run(m, feeds)
+				got := step.Run(m.with(feeds))
 				for name := range own {
-					own[name] = got["o."+name].floats()
+					own[name] = got["o."+name].Floats()
 				}
 				v := c.VocabSize
 				for i, r := range rows {
 					expect := want[(at[r]+s)*v : (at[r]+s+1)*v]
-					for j, x := range got["logits"].floats()[i*v : (i+1)*v] {
+					for j, x := range got["logits"].Floats()[i*v : (i+1)*v] {
 						if d := x - expect[j]; !(d < 1e-4 && d > -1e-4) {
 							t.Fatalf("completion %d, token %d: logit %d is %g, want %g", r, s, j, x, expect[j])
 						}

@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
+	"mixr/runtime/ort/orttest"
 )
 
 // sum of weighted log-probabilities of the tokens of completions packed behind one prompt, and its gradients.
@@ -24,7 +26,7 @@ func (s scoring) graph(m *model) func(g *graph.Graph) {
 		p := nn.NewParams(g)
 		hidden, _ := text(g, p, c, Vision(p, c, visionIn(g, c)))
 		rows := graph.Gather(graph.Reshape(hidden, -1, c.HiddenSize), g.Input("select", graph.I64, "C")) // [C, D]
-		logp, _ := graph.LogProb(rows, Head(p, c), g.Input("target", graph.I64, "C"), g.Input("temperature", graph.F32, 1))
+		logp, _ := graph.LogProb(rows, decoder.Head(p, c.Decoder()), g.Input("target", graph.I64, "C"), g.Input("temperature", graph.F32, 1))
 		loss := graph.SumAll(graph.Mul(logp, g.Input("weight", graph.F32, "C")))
 		g.Output("loss", loss)
 		wrt := make([]*graph.Value, len(m.specs))
@@ -37,8 +39,8 @@ func (s scoring) graph(m *model) func(g *graph.Graph) {
 	}
 }
 
-func (s scoring) feeds(t *testing.T, m *model) map[string]value {
-	feeds := map[string]value{}
+func (s scoring) feeds(t *testing.T, m *model) map[string]orttest.Value {
+	feeds := map[string]orttest.Value{}
 	textFeeds(t, m.c, s.p, s.completions, feeds)
 	visionFeeds(m.c, s.p, feeds)
 	var at, target []int64
@@ -54,8 +56,8 @@ func (s scoring) feeds(t *testing.T, m *model) map[string]value {
 		row += len(completion)
 	}
 	n := len(target)
-	feeds["select"], feeds["target"] = i64(at, n), i64(target, n)
-	feeds["weight"], feeds["temperature"] = f32(s.weight, n), f32([]float32{s.temperature}, 1)
+	feeds["select"], feeds["target"] = orttest.I64(at, n), orttest.I64(target, n)
+	feeds["weight"], feeds["temperature"] = orttest.F32(s.weight, n), orttest.F32([]float32{s.temperature}, 1)
 	return feeds
 }
 
@@ -102,15 +104,15 @@ func TestGradients(t *testing.T) {
 				weight:      []float32{0.5, -0.3, 0.8, 0.4, -0.7},
 				temperature: 0.7,
 			}
-			out := newRunner(t, "gradient", s.graph(m)).run(m, s.feeds(t, m))
+			out := orttest.NewRunner(t, "gradient", s.graph(m)).Run(m.with(s.feeds(t, m)))
 			r := m.reference()
-			if got, want := float64(out["loss"].floats()[0]), s.reference(r); math.Abs(got-want) > 1e-5 {
+			if got, want := float64(out["loss"].Floats()[0]), s.reference(r); math.Abs(got-want) > 1e-5 {
 				t.Fatalf("loss: got %g, want %g", got, want)
 			}
 			rng := rand.New(rand.NewPCG(12, 13))
 			worst := 0.0
 			for _, spec := range m.specs {
-				gradient, w := out["g."+spec.Name].floats(), r.w[spec.Name]
+				gradient, w := out["g."+spec.Name].Floats(), r.w[spec.Name]
 				saved := slices.Clone(w)
 				largest, norm := 0, 0.0
 				for i, x := range gradient {
@@ -167,12 +169,12 @@ func TestPaddingIsInert(t *testing.T) {
 		weight:      []float32{1, 2},
 		temperature: 1,
 	}
-	r := newRunner(t, "gradient", s.graph(m))
-	want := r.run(m, s.feeds(t, m))
+	r := orttest.NewRunner(t, "gradient", s.graph(m))
+	want := r.Run(m.with(s.feeds(t, m)))
 	feeds := s.feeds(t, m)
 	padded := 0
 	for _, name := range []string{"window", "full"} {
-		mask, index := feeds[name+"_mask"].floats(), feeds[name+"_index"].data.([]int64)
+		mask, index := feeds[name+"_mask"].Floats(), feeds[name+"_index"].Data.([]int64)
 		for i := range index {
 			if mask[i] != 0 {
 				index[i] = int64((7*i + 3) % (len(s.p.pixels) / PatchDim))
@@ -183,8 +185,8 @@ func TestPaddingIsInert(t *testing.T) {
 	if padded < 10 {
 		t.Fatalf("%d padded places: the test says nothing", padded)
 	}
-	for name, got := range r.run(m, feeds) {
-		if !slices.Equal(got.floats(), want[name].floats()) {
+	for name, got := range r.Run(m.with(feeds)) {
+		if !slices.Equal(got.Floats(), want[name].Floats()) {
 			t.Errorf("%s depends on padding", name)
 		}
 	}

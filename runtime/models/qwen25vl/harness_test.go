@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
-	"mixr/runtime/ort"
 	"mixr/runtime/ort/orttest"
 )
 
@@ -51,6 +51,14 @@ func newModel(c *Config) *model {
 		m.w[s.Name] = w
 	}
 	return m
+}
+
+// with adds the weights to the feeds.
+func (m *model) with(feeds map[string]orttest.Value) map[string]orttest.Value {
+	for _, s := range m.specs {
+		feeds[s.Name] = orttest.F32(m.w[s.Name], s.Shape...)
+	}
+	return feeds
 }
 
 func (m *model) reference() *reference {
@@ -110,86 +118,6 @@ func (p prompt) logits(r *reference) matrix {
 	return r.logits(p.ids, pixels, grids)
 }
 
-// value is a tensor to feed or one that came back; data is []float32, []int64 or []bool.
-type value struct {
-	shape []int
-	data  any
-}
-
-func f32(data []float32, shape ...int) value { return value{shape, data} }
-func i64(data []int64, shape ...int) value   { return value{shape, data} }
-
-func (v value) floats() []float32 { return v.data.([]float32) }
-
-// runner is a session that is run again and again with the weights of m.
-type runner struct {
-	t       *testing.T
-	engine  *ort.Engine
-	graph   *graph.Graph
-	session *ort.Session
-}
-
-func newRunner(t *testing.T, name string, build func(g *graph.Graph)) *runner {
-	t.Helper()
-	g, err := graph.Build(name, build)
-	check(t, err)
-	e := orttest.Open(t)
-	s, err := e.NewSession(g, ort.SessionOptions{Level: 1})
-	check(t, err)
-	t.Cleanup(func() { check(t, s.Close()) })
-	return &runner{t, e, g, s}
-}
-
-// run feeds the weights of m and the feeds, and returns copies of all outputs.
-func (r *runner) run(m *model, feeds map[string]value) map[string]value {
-	t := r.t
-	t.Helper()
-	b, err := r.session.NewBinding()
-	check(t, err)
-	defer b.Close()
-	for _, s := range m.specs {
-		feeds[s.Name] = f32(m.w[s.Name], s.Shape...)
-	}
-	for _, in := range r.graph.Inputs() {
-		v, ok := feeds[in.Name()]
-		if !ok {
-			t.Fatalf("%s: input %s is not fed", r.graph.Name(), in.Name())
-		}
-		x, err := r.engine.NewTensor(in.DType(), v.shape...)
-		check(t, err)
-		defer x.Free()
-		n := 0
-		switch data := v.data.(type) {
-		case []float32:
-			n = copy(x.Float32(), data)
-		case []int64:
-			n = copy(x.Int64(), data)
-		case []bool:
-			n = copy(x.Bool(), data)
-		}
-		if n != x.Len() {
-			t.Fatalf("%s: input %s %v got %d elements", r.graph.Name(), in.Name(), v.shape, n)
-		}
-		check(t, b.Input(in.Name(), x))
-	}
-	for _, o := range r.graph.Outputs() {
-		check(t, b.OutputAuto(o.Name))
-	}
-	check(t, b.Run())
-	outs, err := b.Outputs()
-	check(t, err)
-	got := map[string]value{}
-	for name, x := range outs {
-		if x.DType() == graph.F32 {
-			got[name] = f32(append([]float32(nil), x.Float32()...), x.Shape()...)
-		} else {
-			got[name] = i64(append([]int64(nil), x.Int64()...), x.Shape()...)
-		}
-		x.Free()
-	}
-	return got
-}
-
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -217,28 +145,28 @@ func visionIn(g *graph.Graph, c *Config) VisionIn {
 	}
 }
 
-func visionFeeds(c *Config, p prompt, feeds map[string]value) {
+func visionFeeds(c *Config, p prompt, feeds map[string]orttest.Value) {
 	f, half := c.VisionFeed(p.grids), c.Vision.HeadDim()/2
 	n := len(p.pixels) / PatchDim
-	feeds["pixels"] = f32(p.pixels, n, PatchDim)
-	feeds["patch_pos"] = i64(f.Pos, 1, n)
-	feeds["patch_cos"], feeds["patch_sin"] = f32(f.Cos, n, half), f32(f.Sin, n, half)
+	feeds["pixels"] = orttest.F32(p.pixels, n, PatchDim)
+	feeds["patch_pos"] = orttest.I64(f.Pos, 1, n)
+	feeds["patch_cos"], feeds["patch_sin"] = orttest.F32(f.Cos, n, half), orttest.F32(f.Sin, n, half)
 	for name, l := range map[string]Layout{"window": f.Window, "full": f.Full} {
-		feeds[name+"_index"] = i64(l.Index, l.Groups, l.Slots)
-		feeds[name+"_inverse"] = i64(l.Inverse, n)
-		feeds[name+"_mask"] = f32(l.Mask, l.Groups, 1, 1, l.Slots)
+		feeds[name+"_index"] = orttest.I64(l.Index, l.Groups, l.Slots)
+		feeds[name+"_inverse"] = orttest.I64(l.Inverse, n)
+		feeds[name+"_mask"] = orttest.F32(l.Mask, l.Groups, 1, 1, l.Slots)
 	}
 }
 
 // text declares the inputs of rows of tokens and builds the decoder over them; textFeeds fills them.
-func text(g *graph.Graph, p *nn.Params, c *Config, features *graph.Value) (*graph.Value, []KV) {
+func text(g *graph.Graph, p *nn.Params, c *Config, features *graph.Value) (*graph.Value, []decoder.KV) {
 	ids := g.Input("ids", graph.I64, "N", "T")
 	var index, isImage *graph.Value
 	if features != nil {
 		index, isImage = g.Input("image_index", graph.I64, "N", "T"), g.Input("is_image", graph.Bool, "N", "T", 1)
 	}
-	return Text(p, c, TextIn{
-		Embeds: Embed(p, c, ids, features, index, isImage),
+	return decoder.Text(p, c.Decoder(), decoder.TextIn{
+		Embeds: decoder.Embed(p, c.Decoder(), ids, features, index, isImage),
 		Pos:    g.Input("pos", graph.I64, "N", "T"),
 		Cos:    g.Input("cos", graph.F32, "L", c.HeadDim()/2),
 		Sin:    g.Input("sin", graph.F32, "L", c.HeadDim()/2),
@@ -247,7 +175,7 @@ func text(g *graph.Graph, p *nn.Params, c *Config, features *graph.Value) (*grap
 }
 
 // textFeeds feeds one row: a prompt, then its completions one after the other, each seeing the prompt and itself.
-func textFeeds(t *testing.T, c *Config, p prompt, completions [][]int, feeds map[string]value) {
+func textFeeds(t *testing.T, c *Config, p prompt, completions [][]int, feeds map[string]orttest.Value) {
 	t.Helper()
 	pos, next, err := c.Positions(p.ids, p.grids)
 	check(t, err)
@@ -271,12 +199,17 @@ func textFeeds(t *testing.T, c *Config, p prompt, completions [][]int, feeds map
 			}
 		}
 	}
-	cos, sin := c.TextRope(pos)
-	index, isImage := c.ImageRows(ids)
-	feeds["ids"], feeds["pos"] = i64(ids64, 1, n), i64(rows, 1, n)
-	feeds["cos"], feeds["sin"] = f32(cos, n, half), f32(sin, n, half)
-	feeds["mask"] = f32(mask, 1, 1, n, n)
-	feeds["image_index"], feeds["is_image"] = i64(index, 1, n), value{[]int{1, n, 1}, isImage}
+	cos, sin := c.Decoder().Tables(pos)
+	index, isImage := make([]int64, n), make([]bool, n)
+	for i, row := range c.featureRows(ids) {
+		if row >= 0 {
+			index[i], isImage[i] = int64(row), true
+		}
+	}
+	feeds["ids"], feeds["pos"] = orttest.I64(ids64, 1, n), orttest.I64(rows, 1, n)
+	feeds["cos"], feeds["sin"] = orttest.F32(cos, n, half), orttest.F32(sin, n, half)
+	feeds["mask"] = orttest.F32(mask, 1, 1, n, n)
+	feeds["image_index"], feeds["is_image"] = orttest.I64(index, 1, n), orttest.Value{Shape: []int{1, n, 1}, Data: isImage}
 }
 
 // logitsGraph is pixels and tokens to logits [T, V] of the one row fed; without images the vision tower is left out.
@@ -288,7 +221,7 @@ func logitsGraph(c *Config, images bool) func(g *graph.Graph) {
 			features = Vision(p, c, visionIn(g, c))
 		}
 		hidden, caches := text(g, p, c, features)
-		g.Output("logits", graph.Linear(graph.Reshape(hidden, -1, c.HiddenSize), Head(p, c), nil))
+		g.Output("logits", graph.Linear(graph.Reshape(hidden, -1, c.HiddenSize), decoder.Head(p, c.Decoder()), nil))
 		for i, kv := range caches {
 			g.Output("k."+string(rune('0'+i)), kv.K)
 			g.Output("v."+string(rune('0'+i)), kv.V)
@@ -297,12 +230,12 @@ func logitsGraph(c *Config, images bool) func(g *graph.Graph) {
 }
 
 // forward runs logitsGraph on a prompt and completions packed behind it.
-func (m *model) forward(t *testing.T, p prompt, completions [][]int) map[string]value {
+func (m *model) forward(t *testing.T, p prompt, completions [][]int) map[string]orttest.Value {
 	t.Helper()
-	feeds := map[string]value{}
+	feeds := map[string]orttest.Value{}
 	textFeeds(t, m.c, p, completions, feeds)
 	if len(p.grids) > 0 {
 		visionFeeds(m.c, p, feeds)
 	}
-	return newRunner(t, "logits", logitsGraph(m.c, len(p.grids) > 0)).run(m, feeds)
+	return orttest.NewRunner(t, "logits", logitsGraph(m.c, len(p.grids) > 0)).Run(m.with(feeds))
 }

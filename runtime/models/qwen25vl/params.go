@@ -2,11 +2,10 @@ package qwen25vl
 
 import (
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"strings"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
 
@@ -23,30 +22,8 @@ func Specs(c *Config) []nn.Spec {
 	// The list is what the model functions ask for, so it cannot drift from them.
 	_, err := graph.Build("parameters", func(g *graph.Graph) {
 		p := nn.NewParams(g)
-		windows := func(name string) Windows {
-			return Windows{
-				Index:   g.Input(name+"_index", graph.I64, "W", "S"),
-				Inverse: g.Input(name+"_inverse", graph.I64, "4*M"),
-				Mask:    g.Input(name+"_mask", graph.F32, "W", 1, 1, "S"),
-			}
-		}
-		half := c.Vision.HiddenSize / c.Vision.NumHeads / 2
-		Vision(p, c, VisionIn{
-			Pixels: g.Input("pixels", graph.F32, "4*M", PatchDim),
-			Pos:    g.Input("patch_pos", graph.I64, 1, "4*M"),
-			Cos:    g.Input("patch_cos", graph.F32, "4*M", half),
-			Sin:    g.Input("patch_sin", graph.F32, "4*M", half),
-			Window: windows("window"),
-			Full:   windows("full"),
-		})
-		Text(p, c, TextIn{
-			Embeds: Embed(p, c, g.Input("ids", graph.I64, "N", "T"), nil, nil, nil),
-			Pos:    g.Input("pos", graph.I64, "N", "T"),
-			Cos:    g.Input("cos", graph.F32, "L", c.HeadDim()/2),
-			Sin:    g.Input("sin", graph.F32, "L", c.HeadDim()/2),
-			Mask:   g.Input("mask", graph.F32, "N", 1, "T", "T"),
-		})
-		Head(p, c)
+		c.Tower(g, p)
+		decoder.Declare(g, p, c.Decoder())
 		specs = p.List()
 	})
 	if err != nil {
@@ -67,27 +44,5 @@ func Module(param string) string {
 		return "embedding"
 	default:
 		return "decoder"
-	}
-}
-
-// Init fills dst with the random initial value of a parameter, as Hugging Face does for a model without weights: normal with
-// standard deviation InitializerRange for matrices and embeddings, 0 for biases, 1 for norm gains. The values depend on the seed,
-// the name and the shape alone, not on the order or number of parameters.
-func Init(c *Config, s nn.Spec, seed uint64, dst []float32) {
-	if len(s.Shape) == 1 {
-		value := float32(1)
-		if strings.HasSuffix(s.Name, ".bias") {
-			value = 0
-		}
-		for i := range dst {
-			dst[i] = value
-		}
-		return
-	}
-	h := fnv.New64a()
-	h.Write([]byte(s.Name))
-	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
-	for i := range dst {
-		dst[i] = float32(rng.NormFloat64() * c.InitializerRange)
 	}
 }

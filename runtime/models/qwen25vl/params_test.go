@@ -77,7 +77,7 @@ func TestInit(t *testing.T) {
 	of := func(name string, seed uint64, shape ...int) []float32 {
 		s := nn.Spec{Name: name, Shape: shape}
 		dst := make([]float32, s.Size())
-		Init(c, s, seed, dst)
+		c.Init(s, seed, dst)
 		return dst
 	}
 	a := of("model.layers.0.mlp.up_proj.weight", 1, 100, 200)

@@ -55,7 +55,7 @@ func TestParity(t *testing.T) {
 				test.change(c)
 			}
 			m, p := newModel(c), newPrompt(c, uint64(i), 4, test.grids...)
-			got := m.forward(t, p, nil)["logits"].floats()
+			got := m.forward(t, p, nil)["logits"].Floats()
 			closeTo(t, "logits", got, p.logits(m.reference()), 2e-4)
 		})
 	}
@@ -66,7 +66,7 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 	c := tiny()
 	m, p := newModel(c), newPrompt(c, 7, 3, Grid{6, 4})
 	completions := [][]int{{1, 2, 3}, {4}, {5, 6, 7, 8, 9}, {2, 2}}
-	packed := m.forward(t, p, completions)["logits"].floats()
+	packed := m.forward(t, p, completions)["logits"].Floats()
 	at, v := len(p.ids), c.VocabSize
 	for i, completion := range completions {
 		whole := p

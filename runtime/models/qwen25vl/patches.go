@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"slices"
+
+	"mixr/runtime/images"
 )
 
 // Patches is one image as the vision model reads it.
@@ -23,16 +24,15 @@ var (
 	imageStd  = [channels]float32{0.26862954, 0.26130258, 0.27577711}
 )
 
-// Preprocess resizes img to SmartResize's size with Pillow's bicubic filter, normalises it and cuts it into patches
+// Preprocess resizes an image to SmartResize's size with Pillow's bicubic filter, normalises it and cuts it into patches
 // (Hugging Face: Qwen2VLImageProcessor with Pillow). Transparency is dropped, not composed over a colour. The numbers
 // equal the reference's to the last bit for the same decoded pixels.
-func Preprocess(img image.Image, minPixels, maxPixels int) (*Patches, error) {
-	src := toRGB(img)
-	w, h, err := SmartResize(src.w, src.h, minPixels, maxPixels)
+func Preprocess(src images.RGB, minPixels, maxPixels int) (*Patches, error) {
+	w, h, err := SmartResize(src.W, src.H, minPixels, maxPixels)
 	if err != nil {
 		return nil, fmt.Errorf("qwen25vl: %w", err)
 	}
-	src = bicubic(src, w, h)
+	src = images.Bicubic(src, w, h)
 	p := &Patches{Grid: Grid{H: h / PatchSize, W: w / PatchSize}, Width: w, Height: h}
 	p.Pixels = make([]float32, 0, p.Patches()*PatchDim)
 	normal := normalised()
@@ -42,7 +42,7 @@ func Preprocess(img image.Image, minPixels, maxPixels int) (*Patches, error) {
 		for c := range channels {
 			for range TemporalPatch {
 				for y := range PatchSize {
-					line := src.pix[corner+channels*y*w+c:]
+					line := src.Pix[corner+channels*y*w+c:]
 					for x := range PatchSize {
 						p.Pixels = append(p.Pixels, normal[c][line[channels*x]])
 					}
@@ -102,11 +102,3 @@ func checkPreprocessor(b []byte) error {
 	}
 	return errors.Join(errs...)
 }
-
-// rgb is an image in packed 8-bit RGB, rows from the top.
-type rgb struct {
-	w, h int
-	pix  []uint8 // [h, w, 3]
-}
-
-func newRGB(w, h int) rgb { return rgb{w, h, make([]uint8, channels*w*h)} }

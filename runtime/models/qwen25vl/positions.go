@@ -1,9 +1,6 @@
 package qwen25vl
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Positions returns the M-RoPE positions of one prompt on the axes t, h and w, each [T], and the position that follows
 // on all three (Hugging Face: get_rope_index). Text advances the three axes together. An image stands still on t and
@@ -63,54 +60,16 @@ func (c *Config) Positions(ids []int, grids []Grid) (pos [3][]int, next int, err
 	return pos, next, nil
 }
 
-// ImageRows tells for each of ids which row of the visual features [M, D] stands there: index [T] is that row (0 for
-// text) and isImage [T] whether there is one. Rows are used in order, so the features of a prompt's images follow each
-// other in its order.
-func (c *Config) ImageRows(ids []int) (index []int64, isImage []bool) {
-	index, isImage = make([]int64, len(ids)), make([]bool, len(ids))
-	row := int64(0)
+// featureRows tells for each of ids which row of the visual features [M, D] stands there, -1 for text. Rows are used in order, so the
+// features of a prompt's images follow each other in its order.
+func (c *Config) featureRows(ids []int) []int {
+	rows, next := make([]int, len(ids)), 0
 	for i, id := range ids {
+		rows[i] = -1
 		if id == c.ImageTokenID {
-			index[i], isImage[i] = row, true
-			row++
+			rows[i] = next
+			next++
 		}
 	}
-	return index, isImage
-}
-
-// TextRope returns the rotary tables cos and sin, each [T, E/2] row after row, for tokens at pos (three axes of T
-// positions). Frequency j of a head is theta^(-2j/E); the first mrope_section[0] frequencies turn with the t position,
-// the next with h, the last with w. Rotation pairs component j of a head with component j + E/2.
-//
-// Angles are products in float32, as in the reference, whose checkpoints have seen no others.
-func (c *Config) TextRope(pos [3][]int) (cos, sin []float32) {
-	frequency := frequencies(c.RopeTheta, c.HeadDim()/2)
-	half := len(frequency)
-	n := len(pos[0])
-	cos, sin = make([]float32, n*half), make([]float32, n*half)
-	for t := range n {
-		j := 0
-		for axis, count := range c.RopeScaling.MRopeSection {
-			for end := j + count; j < end; j++ {
-				cos[t*half+j], sin[t*half+j] = cosSin(pos[axis][t], frequency[j])
-			}
-		}
-	}
-	return cos, sin
-}
-
-// frequencies returns theta^(-j/n) for j in 0 to n-1, rounded to float32 where the reference rounds: the exponent, the
-// power and its inverse.
-func frequencies(theta float64, n int) []float32 {
-	f := make([]float32, n)
-	for j := range f {
-		exponent := float32(2*j) / float32(2*n)
-		f[j] = 1 / float32(math.Pow(theta, float64(exponent)))
-	}
-	return f
-}
-
-func cosSin(position int, frequency float32) (cos, sin float32) {
-	s, c := math.Sincos(float64(float32(position) * frequency))
-	return float32(c), float32(s)
+	return rows
 }

@@ -103,12 +103,11 @@ func TestPositionsRederived(t *testing.T) {
 	}
 }
 
-func TestImageRows(t *testing.T) {
+func TestFeatureRows(t *testing.T) {
 	c := nanoConfig(t)
 	i := c.ImageTokenID
-	index, is := c.ImageRows([]int{7, i, i, 8, i, 9})
-	if !slices.Equal(index, []int64{0, 0, 1, 0, 2, 0}) || !slices.Equal(is, []bool{false, true, true, false, true, false}) {
-		t.Errorf("got %v, %v", index, is)
+	if got := c.featureRows([]int{7, i, i, 8, i, 9}); !slices.Equal(got, []int{-1, 0, 1, -1, 2, -1}) {
+		t.Errorf("got %v", got)
 	}
 }
 
@@ -116,7 +115,7 @@ func TestImageRows(t *testing.T) {
 func TestTextRope(t *testing.T) {
 	c := nanoConfig(t) // sections 4, 6, 6 of 16 frequencies, theta 10000
 	pos := [3][]int{{0, 5, 400}, {0, 7, 401}, {0, 11, 402}}
-	cos, sin := c.TextRope(pos)
+	cos, sin := c.Decoder().Tables(pos)
 	if len(cos) != 3*16 || len(sin) != 3*16 {
 		t.Fatalf("got %d and %d numbers, want 48", len(cos), len(sin))
 	}
@@ -137,7 +136,7 @@ func TestTextRope(t *testing.T) {
 		}
 	}
 	same := []int{3, 4}
-	cos, _ = c.TextRope([3][]int{same, same, same})
+	cos, _ = c.Decoder().Tables([3][]int{same, same, same})
 	if got, want := cos[16], float32(math.Cos(4)); got != want {
 		t.Errorf("cos of position 4, frequency 1: got %g, want %g", got, want)
 	}

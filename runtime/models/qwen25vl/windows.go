@@ -1,6 +1,9 @@
 package qwen25vl
 
-import "mixr/runtime/nn"
+import (
+	"mixr/runtime/models/decoder"
+	"mixr/runtime/nn"
+)
 
 // Grid is the size of one resized image in patches. Both sides are positive and even.
 type Grid struct{ H, W int }
@@ -33,7 +36,7 @@ type VisionFeed struct {
 func (c *Config) VisionFeed(grids []Grid) *VisionFeed {
 	f := &VisionFeed{
 		Window: newLayout(c.Vision.windows(grids)),
-		Full:   newLayout(images(grids)),
+		Full:   newLayout(wholeImages(grids)),
 	}
 	f.Cos, f.Sin = c.Vision.rope(grids)
 	f.Pos = make([]int64, len(f.Full.Inverse))
@@ -43,8 +46,8 @@ func (c *Config) VisionFeed(grids []Grid) *VisionFeed {
 	return f
 }
 
-// images returns the patches of each image.
-func images(grids []Grid) (groups [][]int64) {
+// wholeImages returns the patches of each image.
+func wholeImages(grids []Grid) (groups [][]int64) {
 	first := int64(0)
 	for _, g := range grids {
 		group := make([]int64, g.Patches())
@@ -114,13 +117,13 @@ const visionTheta = 10000
 // rope returns cos and sin, each [P, E/2]: the first E/4 frequencies turn with the patch's row, the other E/4, the
 // same frequencies again, with its column.
 func (v *VisionConfig) rope(grids []Grid) (cos, sin []float32) {
-	frequency := frequencies(visionTheta, v.HeadDim()/4)
+	frequency := decoder.Frequencies(visionTheta, v.HeadDim()/4)
 	for _, g := range grids {
 		for p := range g.Patches() {
 			row, column := g.patch(p)
 			for _, position := range [...]int{row, column} {
 				for _, f := range frequency {
-					c, s := cosSin(position, f)
+					c, s := decoder.Angle(position, f)
 					cos, sin = append(cos, c), append(sin, s)
 				}
 			}

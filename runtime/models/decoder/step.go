@@ -1,12 +1,12 @@
-package qwen25vl
+package decoder
 
 import (
 	"mixr/runtime/graph"
 	"mixr/runtime/nn"
 )
 
-// DecodeIn is one step of the G completions of one prompt. Cache i belongs to layer i.
-type DecodeIn struct {
+// StepIn is one step of the G completions of one prompt. Cache i belongs to layer i.
+type StepIn struct {
 	Token    *graph.Value // [G] int64, the token of each completion to feed
 	Pos      *graph.Value // [G, 1] int64, row of the angle tables
 	Cos, Sin *graph.Value // [L, E/2]
@@ -17,14 +17,14 @@ type DecodeIn struct {
 }
 
 // want asserts the shapes of everything that is fed.
-func (in DecodeIn) want(c *Config) {
-	k, e := c.NumKVHeads, c.HeadDim()
+func (in StepIn) want(c *Config) {
+	k, e := c.KVHeads, c.HeadWidth
 	g, s, place := in.Token.Dim(0), in.Prompt[0].K.Dim(2), in.Own[0].K.Dim(2)
 	in.Token.Want(g)
 	in.Pos.Want(g, 1)
 	in.At.Want(g)
 	in.Mask.Want(g, 1, 1, place)
-	for i := range c.NumLayers {
+	for i := range c.Layers {
 		in.Prompt[i].K.Want(1, k, s, e)
 		in.Prompt[i].V.Want(1, k, s, e)
 		in.Own[i].K.Want(g, k, place, e)
@@ -32,16 +32,16 @@ func (in DecodeIn) want(c *Config) {
 	}
 }
 
-// DecodeStep feeds one token to each completion. It returns the hidden states [G, D] after the final norm and the own caches with
+// Step feeds one token to each completion. It returns the hidden states [G, D] after the final norm and the own caches with
 // the token's key and value at At, which may share the buffers of in.Own: the write is a scatter and all readers come after it.
 //
 // The prompt's cache is stored once for the group and its scores are one product for all completions.
-func DecodeStep(p *nn.Params, c *Config, in DecodeIn) (hidden *graph.Value, own []KV) {
+func Step(p *nn.Params, c *Config, in StepIn) (hidden *graph.Value, own []KV) {
 	heads := c.heads()
 	in.want(c)
 	x := graph.Gather(embedding(p, c), graph.Reshape(in.Token, -1, 1)) // [G, 1, D]
-	for i := range c.NumLayers {
-		x = layer(p.At("model.layers.%d", i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+	for i := range c.Layers {
+		x = layer(p.At("%slayers.%d", c.Prefix, i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
 			kv := KV{
 				graph.TensorScatter(in.Own[i].K, heads.Keys(k), in.At),
 				graph.TensorScatter(in.Own[i].V, heads.Keys(v), in.At),
@@ -50,7 +50,7 @@ func DecodeStep(p *nn.Params, c *Config, in DecodeIn) (hidden *graph.Value, own 
 			return heads.Merge(attendShared(heads, heads.Queries(q), in.Prompt[i], kv, in.Mask))
 		})
 	}
-	return graph.Reshape(finalNorm(p, c, x), -1, c.HiddenSize), own
+	return graph.Reshape(finalNorm(p, c, x), -1, c.Width), own
 }
 
 // attendShared is attention of q [G, K, h, E] over a cache shared by all rows, [1, K, S, E], followed by each row's own,

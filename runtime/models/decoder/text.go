@@ -1,4 +1,4 @@
-package qwen25vl
+package decoder
 
 import (
 	"mixr/runtime/graph"
@@ -28,19 +28,19 @@ func Embed(p *nn.Params, c *Config, ids, features, imageIndex, isImage *graph.Va
 	return graph.Where(isImage, graph.Gather(features, imageIndex), x)
 }
 
-// Text is the decoder, the Qwen2 architecture with multimodal rotary positions (arXiv 2409.12191). It returns the hidden states
+// Text is the decoder over whole rows. It returns the hidden states
 // [N, T, D] after the final norm and the cache of each layer [N, K, T, E].
 func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV) {
 	heads := c.heads()
 	n, t := in.Embeds.Dim(0), in.Embeds.Dim(1)
-	in.Embeds.Want(n, t, c.HiddenSize)
+	in.Embeds.Want(n, t, c.Width)
 	in.Pos.Want(n, t)
 	in.Mask.Want(n, 1, t, t)
 
 	mask := heads.Mask(in.Mask) // [N, 1, h*T, T]
 	x := in.Embeds
-	for i := range c.NumLayers {
-		x = layer(p.At("model.layers.%d", i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+	for i := range c.Layers {
+		x = layer(p.At("%slayers.%d", c.Prefix, i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
 			k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
 			caches = append(caches, KV{k, v})
 			return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
@@ -53,36 +53,44 @@ func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV)
 // values [N, T, K*E] into what each token gathers, [N, T, H*E]; over whole rows and over a cache it differs, the rest does not.
 func layer(p *nn.Params, c *Config, x, pos, cos, sin *graph.Value, mix func(q, k, v *graph.Value) *graph.Value) *graph.Value {
 	defer p.Scope()()
-	d, heads := c.HiddenSize, c.heads()
+	d, heads := c.Width, c.heads()
 	queries, keys := heads.Query*heads.Width, heads.KV*heads.Width
 
-	h := nn.RMSNorm(p.At("input_layernorm"), x, d, c.RMSNormEps)
-	q := nn.Linear(p.At("self_attn.q_proj"), h, d, queries, nn.WithBias)
-	k := nn.Linear(p.At("self_attn.k_proj"), h, d, keys, nn.WithBias)
-	v := nn.Linear(p.At("self_attn.v_proj"), h, d, keys, nn.WithBias)
+	h := nn.RMSNorm(p.At("input_layernorm"), x, d, c.NormEps)
+	q := nn.Linear(p.At("self_attn.q_proj"), h, d, queries, nn.Bias(c.QKVBias))
+	k := nn.Linear(p.At("self_attn.k_proj"), h, d, keys, nn.Bias(c.QKVBias))
+	v := nn.Linear(p.At("self_attn.v_proj"), h, d, keys, nn.Bias(c.QKVBias))
 	q, k = graph.RoPE(q, pos, cos, sin, heads.Query), graph.RoPE(k, pos, cos, sin, heads.KV)
-	x = graph.Add(x, nn.Linear(p.At("self_attn.o_proj"), mix(q, k, v), queries, d, nn.NoBias))
+	x = graph.Add(x, nn.Linear(p.At("self_attn.o_proj"), mix(q, k, v), queries, d, nn.Bias(c.OutBias)))
 
-	h = nn.RMSNorm(p.At("post_attention_layernorm"), x, d, c.RMSNormEps)
-	return graph.Add(x, nn.SwiGLU(p.At("mlp"), h, d, c.IntermediateSize, nn.NoBias))
+	h = nn.RMSNorm(p.At("post_attention_layernorm"), x, d, c.NormEps)
+	return graph.Add(x, nn.SwiGLU(p.At("mlp"), h, d, c.FeedForward, nn.Bias(c.MLPBias)))
 }
 
 func finalNorm(p *nn.Params, c *Config, x *graph.Value) *graph.Value {
-	return nn.RMSNorm(p.At("model.norm"), x, c.HiddenSize, c.RMSNormEps)
+	return nn.RMSNorm(p.At("%snorm", c.Prefix), x, c.Width, c.NormEps)
 }
 
 // Head returns the matrix [V, D] that turns hidden states into logits: lm_head, or the token embedding where they are tied.
 func Head(p *nn.Params, c *Config) *graph.Value {
-	if c.TieEmbeddings {
+	if c.Tied {
 		return embedding(p, c)
 	}
-	return p.Weight("lm_head.weight", c.VocabSize, c.HiddenSize)
+	return p.Weight(c.HeadName, c.Vocab, c.Width)
 }
 
 func embedding(p *nn.Params, c *Config) *graph.Value {
-	return p.Weight("model.embed_tokens.weight", c.VocabSize, c.HiddenSize)
+	return p.Weight(c.Prefix+"embed_tokens.weight", c.Vocab, c.Width)
 }
 
-func (c *Config) heads() nn.Heads {
-	return nn.Heads{Query: c.NumHeads, KV: c.NumKVHeads, Width: c.HeadDim()}
+// Declare adds the whole decoder to a graph for the sake of its parameters, in the order of the data flow.
+func Declare(g *graph.Graph, p *nn.Params, c *Config) {
+	Text(p, c, TextIn{
+		Embeds: Embed(p, c, g.Input("ids", graph.I64, "N", "T"), nil, nil, nil),
+		Pos:    g.Input("pos", graph.I64, "N", "T"),
+		Cos:    g.Input("cos", graph.F32, "L", c.HeadWidth/2),
+		Sin:    g.Input("sin", graph.F32, "L", c.HeadWidth/2),
+		Mask:   g.Input("mask", graph.F32, "N", 1, "T", "T"),
+	})
+	Head(p, c)
 }

@@ -1,4 +1,4 @@
-package qwen25vl
+package decoder
 
 import (
 	"math"

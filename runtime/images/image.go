@@ -1,4 +1,8 @@
-package qwen25vl
+// Package images reads picture files and resizes them as the libraries do that published vision models were trained with.
+//
+// In: PNG, JPEG, WebP and GIF files. Out: packed 8-bit RGB whose pixels equal Pillow's (Load), and its bicubic resize bit for bit
+// (Bicubic). It never writes a file, never normalises and knows no model.
+package images
 
 import (
 	"bytes"
@@ -21,18 +25,17 @@ const (
 	maxImagePixels = 178956970
 )
 
-// LoadImage reads a PNG, JPEG, WebP or GIF file (its first frame) as 8-bit RGB, as Pillow's convert("RGB") does:
+// Load reads a PNG, JPEG, WebP or GIF file (its first frame) as 8-bit RGB, as Pillow's convert("RGB") does:
 // transparency is dropped and not composed over a colour, 16-bit channels lose their low byte, a JPEG is turned upright
-// by its EXIF orientation. The pixels equal Pillow's, those of a JPEG up to the rounding of the inverse transform. The
-// alpha channel of the result is 255 everywhere.
+// by its EXIF orientation. The pixels equal Pillow's, those of a JPEG up to the rounding of the inverse transform.
 //
 // The error names the file: absent, empty, cut off, too large, of another format, or a CMYK JPEG.
-func LoadImage(path string) (image.Image, error) {
+func Load(path string) (RGB, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("qwen25vl: image: %w", err)
+		return RGB{}, fmt.Errorf("image: %w", err)
 	}
-	img, err := func() (image.Image, error) {
+	img, err := func() (*image.NRGBA, error) {
 		switch size := info.Size(); {
 		case info.IsDir():
 			return nil, errors.New("is a folder")
@@ -48,10 +51,22 @@ func LoadImage(path string) (image.Image, error) {
 		return decode(b)
 	}()
 	if err != nil {
-		return nil, fmt.Errorf("qwen25vl: image %s: %w", path, err)
+		return RGB{}, fmt.Errorf("image %s: %w", path, err)
 	}
-	return img, nil
+	return toRGB(img), nil
 }
+
+// Channels of a pixel: red, green, blue.
+const Channels = 3
+
+// RGB is an image in packed 8-bit RGB, rows from the top.
+type RGB struct {
+	W, H int
+	Pix  []uint8 // [H, W, 3]
+}
+
+// New returns a black image.
+func New(w, h int) RGB { return RGB{w, h, make([]uint8, Channels*w*h)} }
 
 // codec reads one file format. Formats are told apart by their first bytes, never by the file's name.
 type codec struct {
@@ -60,7 +75,7 @@ type codec struct {
 	decode func(b []byte) (*image.NRGBA, error)
 }
 
-func decode(b []byte) (image.Image, error) {
+func decode(b []byte) (*image.NRGBA, error) {
 	codecs := [...]codec{
 		{"\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG},
 		{"\xff\xd8\xff", jpeg.DecodeConfig, decodeJPEG},
@@ -206,17 +221,13 @@ func solid(c color.Color) color.NRGBA {
 	return color.NRGBA{n.R, n.G, n.B, 255}
 }
 
-// toRGB packs the colours of img.
-func toRGB(img image.Image) rgb {
-	n, ok := img.(*image.NRGBA) // what LoadImage returns needs no copy
-	if !ok {
-		n = opaque(img)
-	}
-	out := newRGB(n.Rect.Dx(), n.Rect.Dy())
+// toRGB drops the alpha channel.
+func toRGB(n *image.NRGBA) RGB {
+	out := New(n.Rect.Dx(), n.Rect.Dy())
 	at := 0
-	for y := range out.h {
-		for line := n.Pix[y*n.Stride:][:4*out.w]; len(line) > 0; line = line[4:] {
-			at += copy(out.pix[at:], line[:channels])
+	for y := range out.H {
+		for line := n.Pix[y*n.Stride:][:4*out.W]; len(line) > 0; line = line[4:] {
+			at += copy(out.Pix[at:], line[:Channels])
 		}
 	}
 	return out

@@ -1,4 +1,4 @@
-package qwen25vl
+package decoder
 
 import (
 	"math"
@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/ort/orttest"
 )
 
-func sampler(t *testing.T, rows any, v int) *runner {
+func sampler(t *testing.T, rows any, v int) *orttest.Runner {
 	t.Helper()
-	return newRunner(t, "sample", func(g *graph.Graph) {
+	return orttest.NewRunner(t, "sample", func(g *graph.Graph) {
 		token, logp := Sample(g.Input("logits", graph.F32, rows, v), g.Input("u", graph.F32, "G", 1), g.Input("temperature", graph.F32, 1))
 		g.Output("token", token)
 		g.Output("logp", logp)
@@ -49,11 +50,11 @@ func TestSampleFrequencies(t *testing.T) {
 			for i := range u {
 				u[i] = (float32(i) + 0.5) / n
 			}
-			got := sampler(t, 1, v).run(&model{}, map[string]value{
-				"logits": f32(logits, 1, v), "u": f32(u, n, 1), "temperature": f32([]float32{float32(temperature)}, 1),
+			got := sampler(t, 1, v).Run(map[string]orttest.Value{
+				"logits": orttest.F32(logits, 1, v), "u": orttest.F32(u, n, 1), "temperature": orttest.F32([]float32{float32(temperature)}, 1),
 			})
 			want, count := tempered(logits, temperature), make([]int, v)
-			tokens, logp := got["token"].data.([]int64), got["logp"].floats()
+			tokens, logp := got["token"].Data.([]int64), got["logp"].Floats()
 			for i, token := range tokens {
 				count[token]++
 				if i > 0 && token < tokens[i-1] {
@@ -88,12 +89,12 @@ func TestSampleEnds(t *testing.T) {
 		for i := range u {
 			u[i] = end
 		}
-		got := sampler(t, "G", v).run(&model{}, map[string]value{
-			"logits": f32(logits, rows, v), "u": f32(u, rows, 1), "temperature": f32([]float32{1}, 1),
+		got := sampler(t, "G", v).Run(map[string]orttest.Value{
+			"logits": orttest.F32(logits, rows, v), "u": orttest.F32(u, rows, 1), "temperature": orttest.F32([]float32{1}, 1),
 		})
-		for i, logp := range got["logp"].floats() {
+		for i, logp := range got["logp"].Floats() {
 			if !(logp > -30) {
-				t.Fatalf("u=%g: row %d drew token %d with logp %g", end, i, got["token"].data.([]int64)[i], logp)
+				t.Fatalf("u=%g: row %d drew token %d with logp %g", end, i, got["token"].Data.([]int64)[i], logp)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package qwen25vl
+package images
 
 import (
 	"encoding/json"
@@ -23,7 +23,7 @@ func TestDecode(t *testing.T) {
 	}
 	for _, want := range wants {
 		path := strings.TrimSuffix(want, ".want.png")
-		got, err := LoadImage(path)
+		got, err := Load(path)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -41,7 +41,7 @@ func TestDecode(t *testing.T) {
 		if filepath.Ext(path) == ".jpg" {
 			tolerance = jpegTolerance
 		}
-		worst, off := distance(t, got, wanted)
+		worst, off := distance(t, got, toRGB(opaque(wanted)))
 		if worst > tolerance {
 			t.Errorf("%s: off by up to %d levels, %.1f %% of pixels", path, worst, 100*off)
 		}
@@ -49,16 +49,15 @@ func TestDecode(t *testing.T) {
 }
 
 // distance returns the largest difference of a channel and the share of pixels that differ.
-func distance(t *testing.T, a, b image.Image) (worst int, off float64) {
+func distance(t *testing.T, p, q RGB) (worst int, off float64) {
 	t.Helper()
-	if a.Bounds() != b.Bounds() {
-		t.Fatalf("size: got %v, want %v", a.Bounds(), b.Bounds())
+	if p.W != q.W || p.H != q.H {
+		t.Fatalf("size: got %d by %d, want %d by %d", p.W, p.H, q.W, q.H)
 	}
-	p, q := toRGB(a), toRGB(b)
-	for i := 0; i < len(p.pix); i += channels {
+	for i := 0; i < len(p.Pix); i += Channels {
 		largest := 0
-		for c := range channels {
-			d := int(p.pix[i+c]) - int(q.pix[i+c])
+		for c := range Channels {
+			d := int(p.Pix[i+c]) - int(q.Pix[i+c])
 			largest = max(largest, d, -d)
 		}
 		worst = max(worst, largest)
@@ -66,10 +65,10 @@ func distance(t *testing.T, a, b image.Image) (worst int, off float64) {
 			off++
 		}
 	}
-	return worst, off * channels / float64(len(p.pix))
+	return worst, off * Channels / float64(len(p.Pix))
 }
 
-func TestLoadImageErrors(t *testing.T) {
+func TestLoadErrors(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, b []byte) string {
 		path := filepath.Join(dir, name)
@@ -98,20 +97,20 @@ func TestLoadImageErrors(t *testing.T) {
 		"testdata/decode/refused_cmyk.jpg":                                 "CMYK",
 		file("bomb.gif", []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00\x3b")): "want at most",
 	} {
-		_, err := LoadImage(path)
+		_, err := Load(path)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), filepath.Base(path)) {
 			t.Errorf("%s: got error %v, want one with %q and the file's name", path, err, want)
 		}
 	}
 }
 
-// TestOpaque: hidden colours survive, 16-bit channels lose their low byte, bounds need not start at 0.
+// TestOpaque: hidden colours survive, 16-bit Channels lose their low byte, bounds need not start at 0.
 func TestOpaque(t *testing.T) {
 	wide := image.NewNRGBA64(image.Rect(3, 4, 5, 5))
 	wide.SetNRGBA64(3, 4, color.NRGBA64{R: 0x12ff, G: 0x8000, B: 0xffff, A: 0})
 	wide.SetNRGBA64(4, 4, color.NRGBA64{R: 0x0100, G: 0x00ff, B: 0x7fff, A: 0x1234})
-	got := toRGB(wide)
-	if want := (rgb{2, 1, []uint8{0x12, 0x80, 0xff, 0x01, 0x00, 0x7f}}); got.w != 2 || got.h != 1 || string(got.pix) != string(want.pix) {
+	got := toRGB(opaque(wide))
+	if want := (RGB{2, 1, []uint8{0x12, 0x80, 0xff, 0x01, 0x00, 0x7f}}); got.W != 2 || got.H != 1 || string(got.Pix) != string(want.Pix) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -4,14 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"image"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"mixr/runtime/images"
 )
 
 // picture is the generated picture of bench/resize_fixture.py: gradients, edges and noise, all in integers.
-func picture(w, h int) rgb {
-	p := newRGB(w, h)
+func picture(w, h int) images.RGB {
+	p := images.New(w, h)
 	for y := range h {
 		for x := range w {
 			noise := int(uint32(uint64(x*7919+y*104729+x*y%251*31)*2654435761) >> 24)
@@ -21,18 +25,10 @@ func picture(w, h int) rgb {
 			}
 			r := x*255/max(w-1, 1) + noise/4
 			b := y*255/max(h-1, 1)*3 + noise/8
-			copy(p.pix[channels*(y*w+x):], []uint8{uint8(r), uint8(green), uint8(b)})
+			copy(p.Pix[images.Channels*(y*w+x):], []uint8{uint8(r), uint8(green), uint8(b)})
 		}
 	}
 	return p
-}
-
-func (p rgb) image() image.Image {
-	m := image.NewNRGBA(image.Rect(0, 0, p.w, p.h))
-	for i := range p.w * p.h {
-		copy(m.Pix[4*i:], append(p.pix[channels*i:][:channels:channels], 255))
-	}
-	return m
 }
 
 func TestSmartResize(t *testing.T) {
@@ -67,19 +63,6 @@ func TestSmartResize(t *testing.T) {
 	}
 }
 
-// TestBicubic: bit for bit what Pillow computes.
-func TestBicubic(t *testing.T) {
-	for _, row := range readRows(t, "resize.json") {
-		var w, h, w2, h2 int
-		var want string
-		scan(t, row, &w, &h, &w2, &h2, &want)
-		got := bicubic(picture(w, h), w2, h2)
-		if sum := sha256.Sum256(got.pix); hex.EncodeToString(sum[:]) != want {
-			t.Errorf("%d by %d to %d by %d differs from Pillow", w, h, w2, h2)
-		}
-	}
-}
-
 // TestPreprocess: bit for bit the patches of Qwen2VLImageProcessor, restated in NumPy.
 func TestPreprocess(t *testing.T) {
 	for _, row := range readRows(t, "patches.json") {
@@ -87,7 +70,7 @@ func TestPreprocess(t *testing.T) {
 		var hash string
 		var sample []float32
 		scan(t, row, &w, &h, &lo, &hi, &gridH, &gridW, &hash, &sample)
-		p, err := Preprocess(picture(w, h).image(), lo, hi)
+		p, err := Preprocess(picture(w, h), lo, hi)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,16 +89,42 @@ func TestPreprocess(t *testing.T) {
 			t.Errorf("%d by %d: patches differ from the reference, %v", w, h, err)
 		}
 	}
-	if _, err := Preprocess(newRGB(300, 1).image(), 3136, 50176); err == nil {
+	if _, err := Preprocess(images.New(300, 1), 3136, 50176); err == nil {
 		t.Error("a side ratio of 300 passes")
 	}
 }
 
 func BenchmarkPreprocess(b *testing.B) {
-	img := picture(640, 480).image()
+	img := picture(640, 480)
 	for b.Loop() {
 		if _, err := Preprocess(img, 3136, 50176); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// readRows reads a fixture, a JSON list of lists.
+func readRows(t *testing.T, name string) [][]json.RawMessage {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]json.RawMessage
+	if err := json.Unmarshal(b, &rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func scan(t *testing.T, row []json.RawMessage, to ...any) {
+	t.Helper()
+	if len(row) != len(to) {
+		t.Fatalf("fixture row has %d fields, want %d", len(row), len(to))
+	}
+	for i := range row {
+		if err := json.Unmarshal(row[i], to[i]); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
