@@ -203,6 +203,9 @@ func Equal(a, b *Value) *Value { return binaryOp("Equal", a, b) }
 // Greater returns a > b as bool.
 func Greater(a, b *Value) *Value { return binaryOp("Greater", a, b) }
 
+// Mod returns the remainder of a divided by b, int64, with the sign of b. It has no gradient.
+func Mod(a, b *Value) *Value { return binaryOp("Mod", a, b) }
+
 // Cast converts the elements to type t. Only conversions between floating-point types have a gradient.
 func Cast(x *Value, t DType) *Value {
 	if x != nil && x.dtype == t {

@@ -59,7 +59,13 @@ func TestErrors(t *testing.T) {
 			t := g.Input("t", graph.F32, "N", 3)
 			graph.RoPE(x, ids, t, t, 2)
 		},
-		"want x [..., D] and a gain [D]":    func(g *graph.Graph, x, _ *graph.Value) { graph.RMSNorm(x, g.Input("gain", graph.F32, 5), 1e-6) },
+		"want x [..., D] and a gain [D]": func(g *graph.Graph, x, _ *graph.Value) { graph.RMSNorm(x, g.Input("gain", graph.F32, 5), 1e-6) },
+		"want a float32 gain and bias [6]": func(g *graph.Graph, x, _ *graph.Value) {
+			graph.LayerNorm(x, g.Input("gain", graph.F32, 6), g.Input("bias", graph.F32, 5), 1e-6)
+		},
+		"the width T must be a number": func(g *graph.Graph, _, _ *graph.Value) {
+			graph.LayerNorm(g.Input("y", graph.F32, "N", "T"), g.Input("gain", graph.F32, "T"), nil, 1e-6)
+		},
 		"want lo <= hi":                     func(_ *graph.Graph, x, _ *graph.Value) { graph.Clip(x, 1, 0) },
 		"shape [2] needs 2 elements, got 1": func(g *graph.Graph, _, _ *graph.Value) { g.Floats([]int{2}, 1) },
 		"the name is taken by an input":     func(g *graph.Graph, x, _ *graph.Value) { g.Output("x", graph.Neg(x)) },

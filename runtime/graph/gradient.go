@@ -35,6 +35,8 @@ var rules = map[string]rule{
 	"Sigmoid":   sigmoidGrad,
 	"SiLU":      siluGrad,
 	"GELU":      geluGrad,
+	"GELUTanh":  geluTanhGrad,
+	"ReLU":      reluGrad,
 	"Erf":       refused,
 	"Scale":     scaleGrad,
 	"AddScalar": addScalarGrad,
@@ -45,6 +47,7 @@ var rules = map[string]rule{
 	"LessEqual": none,
 	"Greater":   none,
 	"Equal":     none,
+	"Mod":       none,
 
 	"StopGradient": stop,
 
@@ -77,10 +80,11 @@ var rules = map[string]rule{
 	"GatherElements": refused,
 	"TensorScatter":  refused,
 
-	"RMSNorm": rmsNormGrad,
-	"Softmax": softmaxGrad,
-	"RoPE":    ropeGrad,
-	"LogProb": logProbGrad,
+	"RMSNorm":   rmsNormGrad,
+	"LayerNorm": layerNormGrad,
+	"Softmax":   softmaxGrad,
+	"RoPE":      ropeGrad,
+	"LogProb":   logProbGrad,
 }
 
 // Gradients adds to the graph the gradients of a loss, [1] or [], with respect to the given values and returns them

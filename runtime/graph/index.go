@@ -26,7 +26,7 @@ func addRows(base, idx, updates *Value) *Value {
 	updates = Reshape(updates, -1, width)
 	idx = Reshape(idx, -1, 1)
 	c := begin("AddRows", flat, idx, updates)
-	index := expand(idx, updates)
+	index := Expand(idx, updates)
 	y := c.done(c.emit("ScatterElements", []*Value{flat, index, updates}, attr{"axis", 0}, attr{"reduction", "add"}))
 	return reshapeLike(y, base)
 }

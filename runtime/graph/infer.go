@@ -35,6 +35,7 @@ var onnxOps = map[string]onnxOp{
 	"Erf":      {"", floatType, false},
 	"Sigmoid":  {"", floatType, false},
 	"Gelu":     {"", floatType, false},
+	"Relu":     {"", floatType, true},
 	"Clip":     {"", floatType, true},
 	"Softmax":  {"", floatType, false},
 
@@ -44,6 +45,7 @@ var onnxOps = map[string]onnxOp{
 	"Div": {"", arithmetic, true},
 	"Min": {"", arithmetic, true},
 	"Max": {"", arithmetic, true},
+	"Mod": {"", integerArithmetic, true},
 
 	"Less":        {"", comparison, false},
 	"LessOrEqual": {"", comparison, false},
@@ -78,7 +80,8 @@ var onnxOps = map[string]onnxOp{
 	"ScatterElements": {"", scatterType, true},
 	"TensorScatter":   {"", scatterType, true},
 
-	"RotaryEmbedding": {ms, rotaryType, false},
+	"RotaryEmbedding":    {ms, rotaryType, false},
+	"LayerNormalization": {"", layerNormType, false},
 }
 
 func sameType(n *node) ([]typ, string) {
@@ -102,6 +105,13 @@ func arithmetic(n *node) ([]typ, string) {
 		return nil, broadcastRule
 	}
 	return []typ{{a.dtype, s}}, ""
+}
+
+func integerArithmetic(n *node) ([]typ, string) {
+	if n.in[0].dtype != I64 {
+		return nil, "want int64 operands"
+	}
+	return arithmetic(n)
 }
 
 const broadcastRule = "shapes do not broadcast: aligned at the last dim, dims must be equal or one of them the constant 1"
@@ -323,4 +333,21 @@ func rotaryType(n *node) ([]typ, string) {
 		return nil, fmt.Sprintf("want cos and sin [L, E/2] where %d heads of width E make %v", heads, x.shape[2])
 	}
 	return sameType(n)
+}
+
+// layerNormType serves LayerNormalization(x, scale, bias), which returns the result, the mean and 1/sqrt(variance + epsilon). The
+// statistics of other types than float32 are float32 as well, which no gradient here is made for.
+func layerNormType(n *node) ([]typ, string) {
+	x := n.in[0]
+	if len(x.shape) == 0 || x.dtype != F32 {
+		return nil, "want float32 x [..., D]"
+	}
+	width := x.shape[len(x.shape)-1:]
+	for _, v := range n.in[1:] {
+		if !v.shape.Equal(width) || v.dtype != F32 {
+			return nil, fmt.Sprintf("want a float32 gain and bias %v", width)
+		}
+	}
+	statistic := append(slices.Clone(x.shape[:len(x.shape)-1]), one)
+	return []typ{{F32, x.shape}, {F32, statistic}, {F32, statistic}}, ""
 }

@@ -28,13 +28,7 @@ func RMSNorm(x, gain *Value, normEps float64) *Value {
 func rmsNormGrad(c *call, d []*Value) []*Value {
 	gain, r, n := c.in[1], c.saved[0], c.saved[1]
 	dn := Mul(d[0], n)
-	width, _ := gain.shape[0].Int()
-	var mean *Value // [..., 1]
-	if column := Reshape(gain, -1, 1); n.Rank() == 1 {
-		mean = Reshape(MatMul(Reshape(dn, 1, -1), column, false, false, 1/float64(width)), 1)
-	} else {
-		mean = MatMul(dn, column, false, false, 1/float64(width))
-	}
+	mean := meanAlong(dn, gain) // [..., 1]
 	dx := Mul(Sub(Mul(d[0], gain), Mul(n, mean)), r)
 	return []*Value{dx, sumTo(dn, gain)}
 }

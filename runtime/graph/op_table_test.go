@@ -29,6 +29,8 @@ var elementwiseRows = []row{
 	unary("Sigmoid", graph.Sigmoid, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }),
 	unary("SiLU", graph.SiLU, func(x float64) float64 { return x / (1 + math.Exp(-x)) }),
 	unary("GELU", graph.GELU, func(x float64) float64 { return x * (1 + math.Erf(x/math.Sqrt2)) / 2 }),
+	unary("GELUTanh", graph.GELUTanh, func(x float64) float64 { return x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))) / 2 }),
+	unary("ReLU", graph.ReLU, func(x float64) float64 { return max(x, 0) }),
 	unary("Scale", func(x *graph.Value) *graph.Value { return graph.Scale(x, -1.5) }, func(x float64) float64 { return -1.5 * x }),
 	unary("AddScalar", func(x *graph.Value) *graph.Value { return graph.AddScalar(x, 0.5) }, func(x float64) float64 { return x + 0.5 }),
 	{"Clip", []in{{dims: "N 3", real: []float32{-2, -0.8, -0.7, 0, 0.4, 0.6}}},
@@ -53,6 +55,9 @@ var elementwiseRows = []row{
 	binary("LessEqual", asFloat(graph.LessEqual), func(a, b float64) float64 { return truth(a <= b) }),
 	binary("Greater", asFloat(graph.Greater), func(a, b float64) float64 { return truth(a > b) }),
 	unary("Equal", func(x *graph.Value) *graph.Value { return asFloat(graph.Equal)(x, graph.Clip(x, 0, 1)) }, func(x float64) float64 { return truth(0 <= x && x <= 1) }),
+	{"Mod", []in{{dims: "N 1", ints: []int64{7, -7}}, {dims: "3", ints: []int64{2, 3, 9}}},
+		func(v vs) vs { return vs{graph.Mod(v[0], v[1])} },
+		func(xs) []float64 { return []float64{1, 1, 7, 1, 2, 2} }},
 	unary("StopGradient", graph.StopGradient, func(x float64) float64 { return x }),
 }
 
@@ -308,6 +313,12 @@ var normRows = []row{
 		func(v vs) vs { return vs{graph.RMSNorm(v[0], v[1], 1e-2)} }, rmsNorm},
 	{"RMSNorm (vector)", []in{{dims: "5"}, {dims: "5"}},
 		func(v vs) vs { return vs{graph.RMSNorm(v[0], v[1], 1e-2)} }, rmsNorm},
+	{"LayerNorm", []in{{dims: "N T 5"}, {dims: "5"}, {dims: "5"}},
+		func(v vs) vs { return vs{graph.LayerNorm(v[0], v[1], v[2], 1e-2)} }, layerNorm},
+	{"LayerNorm (no bias)", []in{{dims: "N T 5"}, {dims: "5"}},
+		func(v vs) vs { return vs{graph.LayerNorm(v[0], v[1], nil, 1e-2)} }, layerNorm},
+	{"LayerNorm (vector)", []in{{dims: "5"}, {dims: "5"}, {dims: "5"}},
+		func(v vs) vs { return vs{graph.LayerNorm(v[0], v[1], v[2], 1e-2)} }, layerNorm},
 	{"Softmax", []in{{dims: "N T 5"}},
 		func(v vs) vs { return vs{graph.Softmax(v[0])} },
 		func(x xs) (y []float64) {
@@ -350,6 +361,23 @@ func rmsNorm(x xs) (y []float64) {
 		}
 		for i, v := range r {
 			y = append(y, v/math.Sqrt(mean+1e-2)*x[1][i])
+		}
+	}
+	return y
+}
+
+func layerNorm(x xs) (y []float64) {
+	for r := range slices.Chunk(x[0], 5) {
+		mean, variance := sum(r)/5, 0.0
+		for _, v := range r {
+			variance += (v - mean) * (v - mean) / 5
+		}
+		for i, v := range r {
+			v = (v - mean) / math.Sqrt(variance+1e-2) * x[1][i]
+			if len(x) == 3 {
+				v += x[2][i]
+			}
+			y = append(y, v)
 		}
 	}
 	return y

@@ -16,7 +16,7 @@ func Sum(x *Value, dims ...int) *Value {
 // dx = d, repeated along the dims that were added over.
 func sumGrad(c *call, d []*Value) []*Value {
 	x, dims := c.in[0], c.out[0].from.in[1].constInts()
-	return []*Value{expand(unsqueeze(d[0], dims...), x)}
+	return []*Value{Expand(unsqueeze(d[0], dims...), x)}
 }
 
 // Mean averages over the given dims and drops them. Their sizes must be known: with a symbolic size the mean would
@@ -46,7 +46,7 @@ func sumAllGrad(c *call, d []*Value) []*Value {
 	if c.in[0].Rank() == 0 {
 		return []*Value{Reshape(d[0])}
 	}
-	return []*Value{expand(d[0], c.in[0])}
+	return []*Value{Expand(d[0], c.in[0])}
 }
 
 // SumSquares adds the squares of all elements; the result is [1].
@@ -137,4 +137,4 @@ func sumTo(d, like *Value) *Value {
 }
 
 // dx = d, stretched back.
-func sumKeepGrad(c *call, d []*Value) []*Value { return []*Value{expand(d[0], c.in[0])} }
+func sumKeepGrad(c *call, d []*Value) []*Value { return []*Value{Expand(d[0], c.in[0])} }

@@ -153,8 +153,8 @@ func dims(s Shape) []any {
 	return d
 }
 
-// expand stretches x to the shape of another value.
-func expand(x, like *Value) *Value {
+// Expand stretches x to the shape of another value, of which nothing else is read.
+func Expand(x, like *Value) *Value {
 	if x.shape.Equal(like.shape) {
 		return x
 	}
@@ -166,7 +166,7 @@ func expand(x, like *Value) *Value {
 func expandGrad(c *call, d []*Value) []*Value { return []*Value{sumTo(d[0], c.in[0]), nil} }
 
 // zerosLike returns zeros of the shape and type of x.
-func zerosLike(x *Value) *Value { return expand(x.g.scalar(x.dtype, 0), x) }
+func zerosLike(x *Value) *Value { return Expand(x.g.scalar(x.dtype, 0), x) }
 
 // unsqueeze inserts dims of 1, so that the given dims of the result have it, counted from 0.
 func unsqueeze(x *Value, dims ...int) *Value {

@@ -51,9 +51,12 @@ func (h Heads) Mask(mask *graph.Value) *graph.Value {
 }
 
 // Attend is softmax(q k' / sqrt(E) + mask) v in the layout of Heads. q [N, K, Q, E]; k, v [N, K, S, E]; mask is additive
-// (0 = visible, Hidden = not) and broadcasts to [N, K, Q, S]. Returns [N, K, Q, E].
+// (0 = visible, Hidden = not) and broadcasts to [N, K, Q, S]; nil: everything is visible. Returns [N, K, Q, E].
 func (h Heads) Attend(q, k, v, mask *graph.Value) *graph.Value {
-	scores := graph.Add(h.Scores(q, k), mask) // [N, K, Q, S]
+	scores := h.Scores(q, k) // [N, K, Q, S]
+	if mask != nil {
+		scores = graph.Add(scores, mask)
+	}
 	return graph.MatMul(graph.Softmax(scores), v, false, false, 1)
 }
 

@@ -74,6 +74,32 @@ func TestAttendIsTheDefinition(t *testing.T) {
 	}
 }
 
+// Without a mask every key is visible, as with a mask of zeros.
+func TestAttendWithoutMask(t *testing.T) {
+	heads := Heads{Query: 2, KV: 2, Width: 2}
+	build := func(masked bool) *graph.Graph {
+		g, err := graph.Build("attention", func(g *graph.Graph) {
+			x := heads.Keys(g.Input("x", graph.F32, "N", "T", 4))
+			var mask *graph.Value
+			if masked {
+				mask = g.Floats([]int{1, 1, 1, 1}, 0)
+			}
+			g.Output("o", heads.Merge(heads.Attend(x, x, x, mask)))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	x := map[string]feed{"x": {[]float32{1, 2, -3, 0.5, 0, 1, 2, -2, 0.25, -1, 1, 3}, []int{1, 3, 4}}}
+	got, want := run(t, build(false), x), run(t, build(true), x)
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("element %d: %g without a mask, %g with zeros", i, got[i], want[i])
+		}
+	}
+}
+
 type feed struct {
 	data  []float32
 	shape []int

@@ -10,14 +10,19 @@ const (
 	WithBias Bias = true
 )
 
-// Linear is x W' + b. x [..., in]; parameters weight [out, in] and, with a bias, bias [out]. Returns [..., out].
+// Linear is x W' + b, and its adapter if it has one (see LoRA). x [..., in]; parameters weight [out, in] and, with a bias, bias [out].
+// Returns [..., out].
 func Linear(p *Params, x *graph.Value, in, out int, bias Bias) *graph.Value {
 	var b *graph.Value
 	w := p.Weight("weight", out, in)
 	if bias {
 		b = p.Weight("bias", out)
 	}
-	return graph.Linear(x, w, b)
+	y := graph.Linear(x, w, b)
+	if low := p.adapter(x, in, out); low != nil {
+		y = graph.Add(y, low)
+	}
+	return y
 }
 
 // RMSNorm is x / sqrt(mean(x^2) + normEps) * gain over the last dim (arXiv 1910.07467). x [..., D]; parameter weight [D].

@@ -33,12 +33,17 @@ func (s Spec) Size() int {
 type Params struct {
 	prefix string
 	reg    *registry
+	adapts bool         // linear layers have the adapters of reg.lora
+	key    *graph.Value // [N, T] of their dropout; nil drops nothing
 }
 
 type registry struct {
 	g      *graph.Graph
 	values map[string]*graph.Value
 	specs  []Spec // in order of declaration
+
+	lora *LoRA        // adapters below Layer; nil if there are none
+	keys *graph.Value // [layers, N, T] of their dropout
 }
 
 // NewParams returns the empty registry of parameters of g.
@@ -49,7 +54,7 @@ func NewParams(g *graph.Graph) *Params {
 // At returns the scope below path: p.At("model.layers.%d", 3).Weight("input_layernorm.weight", d) declares
 // model.layers.3.input_layernorm.weight.
 func (p *Params) At(path string, args ...any) *Params {
-	return &Params{p.prefix + fmt.Sprintf(path, args...) + ".", p.reg}
+	return &Params{p.prefix + fmt.Sprintf(path, args...) + ".", p.reg, p.adapts, p.key}
 }
 
 // Scope prefixes the names of the nodes made until the returned function is called with p's path, so that a viewer shows

@@ -1,0 +1,12 @@
+// Package bert is the BERT encoder (arXiv 1810.04805) as sentence embedders and cross-encoders use it: token ids to hidden states.
+//
+// In: config.json of a checkpoint in Hugging Face layout, token ids. Out: on the graph side Encode, which adds the encoder to a graph,
+// and Specs, the parameters that it needs; on the host side Feed, the inputs of a padded batch. What becomes of the hidden states
+// (mean, first token, token by token) is the caller's business; the checkpoint's pooler is not part of the graph.
+//
+// The package never holds a weight, never runs a graph and does not tokenise.
+//
+// Errors: host functions return them; graph functions panic with *graph.Error, which graph.Build recovers.
+//
+// Shapes: N texts of T tokens, D width, F feed-forward width, H heads, E head width, V vocabulary.
+package bert
