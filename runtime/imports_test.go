@@ -41,7 +41,8 @@ const imports = `
 	models:          graph nn token chat images models/decoder
 	models/qwen25vl: graph nn token chat images models/decoder models
 	models/causal:   graph nn token chat images models/decoder models
-	models/family:   token chat models models/causal models/qwen25vl
+	models/internvl: graph nn token chat images models/decoder models
+	models/family:   token chat models models/causal models/qwen25vl models/internvl
 	models/bert:     graph nn token
 	models/modernbert: graph nn token models/decoder
 	compile:         spec graph nn models/decoder models grpo

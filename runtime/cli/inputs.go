@@ -9,12 +9,13 @@ import (
 	"mixr/runtime/train"
 )
 
-// openAll opens the inputs of all trials; mistakes of all of them come back together.
-func openAll(trials []plan.Trial) ([]*train.Inputs, error) {
+// openAll opens the inputs of all trials, policies of the hub through the given function; mistakes of all of them come back together.
+func openAll(trials []plan.Trial, hub func(ref string) (string, error)) ([]*train.Inputs, error) {
 	var all []*train.Inputs
 	var mistakes spec.Diagnostics
 	var others []error
 	shelf := train.NewShelf()
+	shelf.Hub = hub
 	for _, t := range trials {
 		in, err := shelf.Open(t.Resolved)
 		all = append(all, in)

@@ -20,7 +20,7 @@ func (a *app) planCommand() *cobra.Command {
 		Short: "say what a run would do, and why",
 		Long: `Print every trial of an experiment or study with its fingerprint, its state and the reason in words:
 whether it is done already, goes on from a checkpoint, or what has changed since it ran. Nothing is
-started and nothing is fetched.`,
+started and nothing is fetched; a policy of the hub must be in the cache already.`,
 		Example: `  mixr plan experiments/mixed_r1/reward_ladder.cue
   mixr plan experiments/quickstart.cue --set grpo.kl=0.1
   mixr plan experiments/mixed_r1/reward_ladder.cue --only seed-1 --json`,
@@ -62,7 +62,7 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := openAll(trials)
+	inputs, err := openAll(trials, held)
 	if err != nil {
 		return err
 	}

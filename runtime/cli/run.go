@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,14 +43,14 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := openAll(trials)
-	if err != nil {
-		return err
-	}
 	if err := writable(a.machine.Results); err != nil {
 		return fmt.Errorf("results: %w; name another folder with --results", err)
 	}
 	watch := newScreen(a.errOut)
+	inputs, err := openAll(trials, fetched(ctx, watch))
+	if err != nil {
+		return err
+	}
 	a.log = newLogger(watch, watch.tty, a.log.GetLevel())
 	engine, err := a.openEngine(ctx, watch)
 	if err != nil {
@@ -93,7 +94,12 @@ func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all
 		if len(all) > 1 {
 			fmt.Fprintf(watch, "trial %d of %d: %s\n", i+1, len(all), s.Name)
 		}
-		err := a.runTrial(ctx, engine, watch, s)
+		err := error(nil)
+		if s.after != "" && slices.Contains(failed, s.After) {
+			err = fmt.Errorf("it starts from %s, which failed", s.After)
+		} else {
+			err = a.runTrial(ctx, engine, watch, s)
+		}
 		switch {
 		case errors.As(err, new(*train.Interrupted)):
 			return err
@@ -118,6 +124,9 @@ func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s
 	files, err := s.files()
 	if err != nil {
 		return err
+	}
+	if s.after != "" {
+		s.inputs.Weights = filepath.Join(s.after, train.PolicyFolder)
 	}
 	versions, err := versions(engine)
 	if err != nil {

@@ -26,6 +26,7 @@ type scheduled struct {
 	print  plan.Fingerprint
 	why    plan.Reason
 	dir    string // its run folder: the earlier run's, by fingerprint and whatever its name, or a new one
+	after  string // the run folder of Trial.After, whose policy it starts from; empty: from policy.from
 }
 
 // schedule identifies the trials and compares them with the runs in the results folder.
@@ -37,8 +38,14 @@ func (a *app) schedule(trials []plan.Trial, inputs []*train.Inputs, onnxruntime 
 	var out []scheduled
 	for i, t := range trials {
 		s := scheduled{Trial: t, inputs: inputs[i]}
+		weights := s.inputs.WeightsHash
+		for _, earlier := range out {
+			if earlier.Name == t.After { // its result follows from its fingerprint, and need not be there yet
+				s.after, weights = earlier.dir, "after "+earlier.print.All
+			}
+		}
 		s.print = plan.Identify(t.Experiment, plan.Parts{
-			Data: s.inputs.DataHash, Weights: s.inputs.WeightsHash, Numerics: engineNumerics(onnxruntime),
+			Data: s.inputs.DataHash, Weights: weights, Numerics: engineNumerics(onnxruntime),
 		})
 		s.why = plan.Why(t, s.print, past)
 		switch s.why.Kind {

@@ -22,7 +22,8 @@ func (a *app) vetCommand() *cobra.Command {
 		Long: `Check experiments, studies and dataset cards, and print every mistake as file:line:col: path: message.
 
 A card's rows and image headers are always read. Of an experiment, --data also opens cards and
-policy, as a run would do before it starts. ONNX Runtime is not needed.`,
+policy, as a run would do before it starts; a policy of the hub is checked if it is in the cache.
+ONNX Runtime is not needed.`,
 		Example: `  mixr vet experiments/*.cue
   mixr vet --data experiments/quickstart.cue
   mixr vet datasets/nlvr/card.cue`,
@@ -39,6 +40,7 @@ type vetOptions struct{ data, json bool }
 func (a *app) vet(files []string, o vetOptions) error {
 	mistakes := spec.Diagnostics{}
 	shelf := train.NewShelf()
+	shelf.Hub = held
 	for _, file := range files {
 		found, err := vetFile(file, o.data, shelf)
 		if err != nil {
@@ -79,6 +81,9 @@ func vetFile(path string, withData bool, shelf *train.Shelf) (spec.Diagnostics, 
 	}
 	for _, rung := range file.Rungs {
 		_, err := shelf.Open(rung.Resolved)
+		if errors.Is(err, errAbsent) {
+			continue // nothing to check yet
+		}
 		mistakes = append(mistakes, mistakesOf(file.Path, err)...)
 	}
 	return mistakes, nil

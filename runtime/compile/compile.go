@@ -21,7 +21,7 @@ import (
 // Param is one tensor of the policy.
 type Param struct {
 	nn.Spec
-	Module    string // vision | merger | embedding | decoder
+	Module    string // vision | merger | embedding | decoder | adapter
 	Trainable bool
 }
 
@@ -29,6 +29,7 @@ type Param struct {
 type Program struct {
 	Model  models.Model
 	Params []Param
+	LoRA   *nn.LoRA // adapters, which are then all that trains; nil if the policy's own weights train
 
 	Vision     *graph.Graph // pictures -> features; the frozen tower, or evaluation of a trained one; nil for text-only families
 	Prefill    *graph.Graph // prompt -> key/value cache and the first sampled token
@@ -53,6 +54,11 @@ func (p *Program) Graphs() []*graph.Graph {
 	return slices.DeleteFunc(all, func(g *graph.Graph) bool { return g == nil })
 }
 
+// Base lists the parameters of the policy's own, those that its checkpoint holds.
+func (p *Program) Base() []Param {
+	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return q.Module == Adapter })
+}
+
 // Sees reports whether the policy has a vision tower.
 func (p *Program) Sees() bool {
 	return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Module == "vision" })
@@ -65,10 +71,19 @@ func (p *Program) Trainable() []Param {
 
 // Compile builds all graphs of an experiment on a policy of the given architecture.
 func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
-	p := &Program{Model: m}
+	p := &Program{Model: m, LoRA: adapters(exp.Policy.LoRA)}
 	for _, s := range m.Specs() {
 		module := m.Module(s.Name)
-		p.Params = append(p.Params, Param{s, module, !slices.Contains(exp.Policy.Freeze, module)})
+		p.Params = append(p.Params, Param{s, module, p.LoRA == nil && !slices.Contains(exp.Policy.Freeze, module)})
+	}
+	if p.LoRA != nil {
+		specs, err := adapterSpecs(m.Decoder(), p.LoRA)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range specs {
+			p.Params = append(p.Params, Param{s, Adapter, true})
+		}
 	}
 	trains := func(module string) bool {
 		return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Trainable && q.Module == module })

@@ -63,6 +63,15 @@ func iterations(n int) func(*spec.Experiment) {
 	return func(e *spec.Experiment) { e.GRPO.Iterations = n }
 }
 
+func lora(dropout float64, targets ...string) func(*spec.Experiment) {
+	return func(e *spec.Experiment) {
+		if targets == nil {
+			targets = []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+		}
+		e.Policy.LoRA = &spec.LoRA{Rank: 3, Alpha: 6, Targets: targets, Dropout: dropout}
+	}
+}
+
 func compiled(t *testing.T, e *spec.Experiment, c *qwen25vl.Config) *Program {
 	t.Helper()
 	p, err := Compile(e, c)
@@ -79,6 +88,7 @@ func TestGolden(t *testing.T) {
 		"grpo_frozen": grpoWith(freeze("vision", "merger"), kl(0.04)),
 		"grpo_whole":  grpoWith(kl(0.04), iterations(2)),
 		"sft_whole":   sft(),
+		"grpo_lora":   grpoWith(lora(0.1), kl(0.04)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := summary(compiled(t, e, tiny()))
@@ -119,7 +129,10 @@ func summary(p *Program) string {
 	for _, q := range p.Trainable() {
 		state += size(q)
 	}
-	for _, module := range []string{"vision", "merger", "embedding", "decoder"} {
+	for _, module := range []string{"vision", "merger", "embedding", "decoder", Adapter} {
+		if module == Adapter && p.LoRA == nil {
+			continue
+		}
 		fmt.Fprintf(&b, "%s %d bytes\n", module, bytesOf[module])
 	}
 	fmt.Fprintf(&b, "%d parameters, %d trainable with %d bytes\n", len(p.Params), len(p.Trainable()), state)
@@ -220,6 +233,39 @@ func TestGradientsOfWhatTrains(t *testing.T) {
 						t.Errorf("TrainsVision is %t, and the gradient graph reads pixels: %t", p.TrainsVision, input(p.Gradient, "pixels") != nil)
 					}
 				})
+			}
+		}
+	}
+}
+
+// With adapters nothing else trains, whatever is frozen; they stand on the targets of the decoder's layers alone, in every graph that
+// runs the decoder; and only the gradient drops anything.
+func TestAdapters(t *testing.T) {
+	for _, e := range []*spec.Experiment{grpoWith(lora(0.1, "q_proj", "down_proj"), kl(0.1)), sft(lora(0, "q_proj", "down_proj"), freeze("embedding"))} {
+		p := compiled(t, e, tiny())
+		var got []string
+		for _, q := range p.Trainable() {
+			got = append(got, fmt.Sprint(q.Name, q.Shape))
+		}
+		var want []string
+		for i := range 2 {
+			layer := fmt.Sprintf("model.layers.%d.", i)
+			want = append(want, layer+"self_attn.q_proj.lora_A.weight[3 32]", layer+"self_attn.q_proj.lora_B.weight[32 3]",
+				layer+"mlp.down_proj.lora_A.weight[3 40]", layer+"mlp.down_proj.lora_B.weight[32 3]")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("trainable are %v, want %v", got, want)
+		}
+		if n := len(p.Base()); n != len(tiny().Specs()) || p.TrainsVision {
+			t.Errorf("%d parameters of the base, want %d; the vision tower trains: %t", n, len(tiny().Specs()), p.TrainsVision)
+		}
+		for _, g := range p.Graphs() {
+			reads := g != p.Vision && g != p.Accumulate && g != p.Optimizer
+			if has := input(g, "model.layers.1.mlp.down_proj.lora_A.weight") != nil; g != p.Optimizer && has != reads {
+				t.Errorf("%s reads adapters: %t", g.Name(), has)
+			}
+			if has := input(g, "dropout") != nil; has != (g == p.Gradient && p.Drops()) {
+				t.Errorf("%s reads keys of dropout: %t", g.Name(), has)
 			}
 		}
 	}

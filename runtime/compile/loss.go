@@ -20,14 +20,14 @@ func (p *Program) selected(g *graph.Graph, params *nn.Params, hidden *graph.Valu
 
 // score gives the log-probabilities of completions under the weights that are bound: the policy's or the reference's.
 func (p *Program) score(g *graph.Graph) {
-	params := nn.NewParams(g)
+	params := p.params(g)
 	hidden, _ := p.text(g, params, p.featureInput(g))
 	g.Output("logp", p.selected(g, params, hidden).logp)
 }
 
 // gradient emits loss [1], the per-token values that metrics are made of, and g.NAME for every trainable parameter.
 func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *graph.Value) {
-	params := nn.NewParams(g)
+	params := p.trained(g, p.Model.Decoder().Layers)
 	var features *graph.Value
 	if p.TrainsVision {
 		features = p.Model.Tower(g, params)

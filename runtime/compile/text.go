@@ -43,7 +43,7 @@ func (p *Program) featureInput(g *graph.Graph) *graph.Value {
 // prefill runs one prompt [1, T] and samples the first token of its G completions: uniforms u [G, 1], temperature [1],
 // last [1] (index of the prompt's last token). Outputs next, logp, greedy [G] ([1] for greedy) and k.i, v.i [1, K, T, E].
 func (p *Program) prefill(g *graph.Graph) {
-	params := nn.NewParams(g)
+	params := p.params(g)
 	hidden, caches := p.text(g, params, p.featureInput(g))
 	for i, kv := range caches {
 		g.Output(fmt.Sprintf("k.%d", i), kv.K)
@@ -56,7 +56,7 @@ func (p *Program) prefill(g *graph.Graph) {
 // decode feeds one token [G] to each completion of a prompt; see decoder.Step. The outputs o.own_k.i and o.own_v.i are
 // meant to be bound to the buffers of the inputs own_k.i and own_v.i.
 func (p *Program) decode(g *graph.Graph) {
-	params, c := nn.NewParams(g), p.Model.Decoder()
+	params, c := p.params(g), p.Model.Decoder()
 	in := decoder.StepIn{
 		Token: g.Input("token", graph.I64, "G"),
 		Pos:   g.Input("pos", graph.I64, "G", 1),

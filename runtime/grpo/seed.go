@@ -34,8 +34,11 @@ func NewStream(seed uint64, exampleID string, completion int) Stream {
 // Uniform returns the uniform of the token at a 0-based position of the completion: an odd multiple of 2^-24, so strictly
 // between 0 and 1 (inverse-CDF sampling could draw a token of probability 0 at 0) and exact in float32.
 func (s Stream) Uniform(position int) float32 {
-	return float32(mix(s.key+golden*uint64(position+1))>>40|1) * 0x1p-24
+	return float32(s.Bits(position)>>40|1) * 0x1p-24
 }
+
+// Bits returns the 64 random bits at a 0-based position.
+func (s Stream) Bits(position int) uint64 { return mix(s.key + golden*uint64(position+1)) }
 
 // Uniform is NewStream(seed, exampleID, completion).Uniform(position): the seed law in one call.
 func Uniform(seed uint64, exampleID string, completion, position int) float32 {

@@ -14,9 +14,8 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"io/fs"
 	"os"
-
-	"golang.org/x/image/webp"
 )
 
 // Limits of a file and of the picture in it. The second is Pillow's, beyond which it suspects a decompression bomb.
@@ -25,35 +24,81 @@ const (
 	maxImagePixels = 178956970
 )
 
-// Load reads a PNG, JPEG, WebP or GIF file (its first frame) as 8-bit RGB, as Pillow's convert("RGB") does:
-// transparency is dropped and not composed over a colour, 16-bit channels lose their low byte, a JPEG is turned upright
-// by its EXIF orientation. The pixels equal Pillow's, those of a JPEG up to the rounding of the inverse transform.
+// Load reads a PNG, JPEG, WebP or GIF file (its first frame) as 8-bit RGB, as Pillow's exif_transpose and convert("RGB") do:
+// transparency is dropped and not composed over a colour, 16-bit channels lose their low byte, CMYK is converted without a colour
+// profile, and the picture is turned upright by its EXIF orientation. The pixels equal Pillow's, those of a JPEG up to the rounding
+// of the inverse transform.
 //
-// The error names the file: absent, empty, cut off, too large, of another format, or a CMYK JPEG.
+// differs: of a 16-bit grey PNG Pillow cuts values above 255 off, which turns most of the picture white; here the low byte goes.
+//
+// The error names the file: absent, empty, cut off, too large, an animated WebP, or of another format.
 func Load(path string) (RGB, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return RGB{}, fmt.Errorf("image: %w", err)
+	b, err := read(path, maxFileBytes)
+	var img *image.NRGBA
+	if err == nil {
+		img, err = decode(b)
 	}
-	img, err := func() (*image.NRGBA, error) {
-		switch size := info.Size(); {
-		case info.IsDir():
-			return nil, errors.New("is a folder")
-		case size == 0:
-			return nil, errors.New("file is empty (0 bytes)")
-		case size > maxFileBytes:
-			return nil, fmt.Errorf("file has %d bytes, want at most %d", size, maxFileBytes)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		return decode(b)
-	}()
 	if err != nil {
 		return RGB{}, fmt.Errorf("image %s: %w", path, err)
 	}
 	return toRGB(img), nil
+}
+
+// Size is the width and height in pixels that Load would return, from the beginning of the file where that suffices. A file whose
+// pixels are damaged has a size.
+func Size(path string) (w, h int, err error) {
+	const beginning = 1 << 17
+	for _, limit := range [...]int{beginning, maxFileBytes} {
+		var b []byte
+		if b, err = read(path, limit); err != nil {
+			break
+		}
+		var c codec
+		var size image.Config
+		if c, size, err = identify(b); err == nil {
+			if w, h = size.Width, size.Height; orientation(c.exif(b)) >= transposed {
+				w, h = h, w
+			}
+			return w, h, nil
+		}
+		if len(b) < limit { // that was all of it
+			break
+		}
+	}
+	return 0, 0, fmt.Errorf("image %s: %w", path, err)
+}
+
+// read returns the first limit bytes of a file.
+func read(path string, limit int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, withoutPath(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, withoutPath(err)
+	case info.IsDir():
+		return nil, errors.New("is a folder")
+	case !info.Mode().IsRegular():
+		return nil, errors.New("is not a regular file")
+	case info.Size() == 0:
+		return nil, errors.New("file is empty (0 bytes)")
+	case info.Size() > maxFileBytes:
+		return nil, fmt.Errorf("file has %d bytes, want at most %d", info.Size(), maxFileBytes)
+	}
+	b := make([]byte, min(int64(limit), info.Size()))
+	_, err = io.ReadFull(f, b)
+	return b, withoutPath(err)
+}
+
+// withoutPath is err without operation and path, which the message has already.
+func withoutPath(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // Channels of a pixel: red, green, blue.
@@ -73,38 +118,54 @@ type codec struct {
 	magic  string
 	size   func(r io.Reader) (image.Config, error)
 	decode func(b []byte) (*image.NRGBA, error)
+	exif   func(b []byte) []byte
 }
 
-func decode(b []byte) (*image.NRGBA, error) {
+// identify finds the format of a file and the size of the picture as stored. b may end after the headers.
+func identify(b []byte) (codec, image.Config, error) {
 	codecs := [...]codec{
-		{"\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG},
-		{"\xff\xd8\xff", jpeg.DecodeConfig, decodeJPEG},
-		{"GIF8", gif.DecodeConfig, decodeGIF},
-		{"RIFF????WEBP", webp.DecodeConfig, decodeWebP},
+		{"\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG, pngEXIF},
+		{"\xff\xd8\xff", jpeg.DecodeConfig, decodeJPEG, jpegEXIF},
+		{"GIF8", gif.DecodeConfig, decodeGIF, noEXIF},
+		{"RIFF????WEBP", webpSize, decodeWebP, webpEXIF},
 	}
 	for _, c := range codecs {
 		if !hasMagic(b, c.magic) {
 			continue
 		}
 		size, err := c.size(bytes.NewReader(b))
-		if err != nil {
-			return nil, damaged(err)
+		switch {
+		case err != nil:
+			return c, size, damaged(err)
+		case size.Width < 1 || size.Height < 1:
+			return c, size, fmt.Errorf("%d by %d pixels: both sides must be at least 1", size.Width, size.Height)
+		case size.Width*size.Height > maxImagePixels:
+			return c, size, fmt.Errorf("%d by %d pixels, want at most %d in all", size.Width, size.Height, maxImagePixels)
 		}
-		if size.Width < 1 || size.Height < 1 {
-			return nil, fmt.Errorf("%d by %d pixels: both sides must be at least 1", size.Width, size.Height)
-		}
-		if size.Width*size.Height > maxImagePixels {
-			return nil, fmt.Errorf("%d by %d pixels, want at most %d in all", size.Width, size.Height, maxImagePixels)
-		}
-		return c.decode(b)
+		return c, size, nil
 	}
-	return nil, fmt.Errorf("not a PNG, JPEG, WebP or GIF file (starts with %q)", b[:min(8, len(b))])
+	return codec{}, image.Config{}, fmt.Errorf("not a PNG, JPEG, WebP or GIF file (starts with %q)", b[:min(8, len(b))])
+}
+
+func decode(b []byte) (*image.NRGBA, error) {
+	c, _, err := identify(b)
+	if err != nil {
+		return nil, err
+	}
+	img, err := c.decode(b)
+	if err != nil {
+		return nil, err
+	}
+	return upright(img, orientation(c.exif(b))), nil
 }
 
 // damaged explains an error of a decoder, whose own words ("unexpected EOF") do not say that the file is to blame.
 func damaged(err error) error {
 	switch err.(type) {
 	case png.UnsupportedError, jpeg.UnsupportedError:
+		return err
+	}
+	if errors.Is(err, errAnimated) {
 		return err
 	}
 	return fmt.Errorf("file is cut off or damaged: %w", err)

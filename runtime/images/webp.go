@@ -2,10 +2,25 @@ package images
 
 import (
 	"bytes"
+	"errors"
 	"image"
+	"io"
 
 	"golang.org/x/image/webp"
 )
+
+var errAnimated = errors.New("animated WebP is not supported: save its first frame, or its frames as a video, as PNG files")
+
+// webpSize reads the header. x/image/webp would call an animation an invalid file.
+func webpSize(r io.Reader) (image.Config, error) {
+	const flagsAt, animated = 20, 1 << 1
+	head := make([]byte, flagsAt+1)
+	n, err := io.ReadFull(r, head)
+	if err == nil && string(head[12:16]) == "VP8X" && head[flagsAt]&animated != 0 {
+		return image.Config{}, errAnimated
+	}
+	return webp.DecodeConfig(io.MultiReader(bytes.NewReader(head[:n]), r))
+}
 
 func decodeWebP(b []byte) (*image.NRGBA, error) {
 	img, err := webp.Decode(bytes.NewReader(b))

@@ -47,6 +47,8 @@ type Model interface {
 	Render(messages []chat.Message) (string, error)
 	// Prompt turns rendered text into token ids and positions. Each picture's placeholder becomes its tokens.
 	Prompt(tok *token.Tokenizer, text string, pictures []*Picture) (*Prompt, error)
+	// Place is the second half of Prompt: token ids with the pictures' tokens among them get their positions and feature rows.
+	Place(ids []int, pictures []*Picture) (*Prompt, error)
 	// CheckTokenizer compares a tokenizer with the configuration.
 	CheckTokenizer(tok *token.Tokenizer) error
 }
@@ -71,6 +73,9 @@ type Picture struct {
 	// Width and Height are the size after resizing in pixels: the space of coordinates that the model writes.
 	Width, Height int
 	Video         bool
+	// FPS is the frame rate at which a video's frames were taken, frames per second. Picture sets 2; the caller may set the rate that it
+	// knows. Families whose positions do not tell time leave it aside.
+	FPS float64
 }
 
 // Input is the content of one graph input. One of the slices is set.

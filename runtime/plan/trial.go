@@ -23,6 +23,7 @@ type Trial struct {
 	Seed       uint64
 	Changes    []spec.Change // against the rung before; none for a base or an experiment
 	Also       []string      // names of trials of the study that are equal to this one and so share its run
+	After      string        // name of the trial whose resulting policy this one starts from; empty: from policy.from
 }
 
 // Expand returns the trials of a file in the order of rungs, then seeds. Trials whose experiments are equal become one.
@@ -43,21 +44,31 @@ func Expand(f *spec.File) []Trial {
 			if f.Seeds != nil {
 				r = r.WithSeed(seed)
 			}
-			t := Trial{Name: f.Name, Labels: labels(f, rung, r), Experiment: r.Experiment, Resolved: r, Seed: r.Experiment.Seed, Changes: changes}
+			name := ""
 			if len(f.Rungs) > 1 {
-				t.Name += "/" + rung.Name
+				name += "/" + rung.Name
 			}
 			if f.Seeds != nil {
-				t.Name += fmt.Sprintf("/seed-%d", t.Seed)
+				name += fmt.Sprintf("/seed-%d", r.Experiment.Seed)
 			}
-			// The content behind paths is not known here, so trials that differ in a path are not equal.
-			identity := string(spec.Changed(t.Experiment, idle...))
-			if at, seen := byIdentity[identity]; seen {
-				trials[at].Also = append(trials[at].Also, t.Name)
-				continue
+			after := ""
+			for _, stage := range r.Stages() {
+				t := Trial{
+					Name: stage.Experiment.Name + name, Labels: labels(f, rung, stage), Experiment: stage.Experiment, Resolved: stage,
+					Seed: stage.Experiment.Seed, Changes: changes, After: after,
+				}
+				// The content behind paths is not known here, so trials that differ in a path are not equal.
+				identity := after + string(spec.Changed(t.Experiment, idle...))
+				at, seen := byIdentity[identity]
+				if seen {
+					trials[at].Also = append(trials[at].Also, t.Name)
+				} else {
+					at = len(trials)
+					byIdentity[identity] = at
+					trials = append(trials, t)
+				}
+				after = trials[at].Name
 			}
-			byIdentity[identity] = len(trials)
-			trials = append(trials, t)
 		}
 	}
 	return trials
@@ -68,12 +79,12 @@ func labels(f *spec.File, rung spec.Rung, r *spec.Resolved) map[string]string {
 	if f.Study {
 		out["study"], out["rung"] = f.Name, rung.Name
 	} else {
-		out["experiment"] = f.Name
+		out["experiment"] = r.Experiment.Name
 	}
 	return out
 }
 
-// Find returns the trials that one of the names means, in the order of trials. A name is a trial's, or ends it at a "/":
+// Find returns the trials that one of the names means, and those that they start from, in the order of trials. A name is a trial's, or ends it at a "/":
 // "+mcq/seed-2", or "seed-2" for that seed of every rung. The error lists what there is.
 func Find(trials []Trial, names []string) ([]Trial, error) {
 	chosen := map[int]bool{}
@@ -82,6 +93,7 @@ func Find(trials []Trial, names []string) ([]Trial, error) {
 		for i, t := range trials {
 			if strings.HasSuffix("/"+t.Name, "/"+name) {
 				chosen[i], found = true, true
+				choose(trials, t.After, chosen)
 			}
 		}
 		if !found {
@@ -99,4 +111,14 @@ func Find(trials []Trial, names []string) ([]Trial, error) {
 		}
 	}
 	return out, nil
+}
+
+// choose marks the trial of that name and those that it starts from.
+func choose(trials []Trial, name string, chosen map[int]bool) {
+	for i, t := range trials {
+		if t.Name == name {
+			chosen[i] = true
+			choose(trials, t.After, chosen)
+		}
+	}
 }

@@ -7,7 +7,7 @@ type Experiment struct {
 	Schema     string            `json:"schema"` // schema major, "v1"
 	Name       string            `json:"name"`
 	Notes      string            `json:"notes,omitempty"`
-	Stage      string            `json:"stage"` // grpo | sft
+	Stage      string            `json:"stage"` // grpo | sft | sft+grpo, which Resolved.Stages splits
 	Seed       uint64            `json:"seed"`
 	Policy     Policy            `json:"policy"`
 	Data       Data              `json:"data"`
@@ -26,6 +26,15 @@ type Policy struct {
 	From   string   `json:"from"`   // folder in Hugging Face layout: config.json, tokenizer.json, model.safetensors
 	Init   string   `json:"init"`   // weights: read them from From; random: draw them from the run seed
 	Freeze []string `json:"freeze"` // modules that do not train: vision, merger, embedding, decoder
+	LoRA   *LoRA    `json:"lora,omitempty"`
+}
+
+// LoRA describes adapters of the decoder's layers. With them nothing else trains.
+type LoRA struct {
+	Rank    int      `json:"rank"`
+	Alpha   float64  `json:"alpha"`   // the adapters' output is multiplied by Alpha/Rank
+	Targets []string `json:"targets"` // names of linear layers: q_proj, ...
+	Dropout float64  `json:"dropout"` // 0 to below 1
 }
 
 // Data is the mix.

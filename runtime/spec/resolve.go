@@ -113,7 +113,7 @@ func (r *Resolved) WithSeed(s Seed) *Resolved {
 }
 
 // Path returns the usable form of a path that the experiment holds, such as that at policy.from or
-// data.sources.nlvr.card: relative to the folder of the file that wrote it, made absolute.
+// data.sources.nlvr.card: relative to the folder of the file that wrote it, made absolute. A reference to the hub stays as it is.
 func (r *Resolved) Path(at string) (string, error) {
 	for _, l := range r.Leaves {
 		if l.Path != at {
@@ -129,6 +129,9 @@ func (r *Resolved) Path(at string) (string, error) {
 }
 
 func located(path string, writers []Writer) string {
+	if strings.HasPrefix(path, hubPrefix) {
+		return path
+	}
 	if filepath.IsAbs(path) || len(writers) == 0 {
 		return filepath.Clean(path)
 	}

@@ -29,6 +29,7 @@ var rules = []func(*facts){
 	templatesHoldTheQuestion,
 	placeholdersAreKnown,
 	somethingTrains,
+	adaptersTrain,
 	pixelsAreARange,
 	evalSamplesDiffer,
 	pathsExist,
@@ -61,12 +62,12 @@ func stageHasItsBlock(f *facts) {
 	if !f.sound("stage", "grpo", "sft") {
 		return
 	}
-	blocks := map[string]bool{"grpo": f.GRPO != nil, "sft": f.SFT != nil}
+	blocks, used := map[string]bool{"grpo": f.GRPO != nil, "sft": f.SFT != nil}, strings.Split(f.Stage, "+")
 	for _, stage := range []string{"grpo", "sft"} {
 		switch {
-		case stage == f.Stage && !blocks[stage]:
+		case slices.Contains(used, stage) && !blocks[stage]:
 			f.c.report(f.at("stage"), stage, "write "+stage+": steps: N", "is required: the stage is %s", f.Stage)
-		case stage != f.Stage && blocks[stage]:
+		case !slices.Contains(used, stage) && blocks[stage]:
 			f.c.report(f.at(stage), stage, "", "is not used: the stage is %s", f.Stage)
 		}
 	}
@@ -217,6 +218,34 @@ func somethingTrains(f *facts) {
 	}
 }
 
+// adaptersTrain reports what contradicts policy.lora: adapters stand in the decoder's layers, and everything else is frozen.
+func adaptersTrain(f *facts) {
+	l := f.Policy.LoRA
+	if l == nil || !f.sound("policy", "policy.lora", "policy.lora.targets", "policy.freeze") {
+		return
+	}
+	seen := map[string]bool{}
+	for _, target := range l.Targets {
+		if seen[target] {
+			f.c.report(f.at("policy.lora.targets"), "policy.lora.targets", "", "lists %s twice", target)
+		}
+		seen[target] = true
+	}
+	if len(l.Targets) == 0 {
+		f.c.report(f.at("policy.lora.targets"), "policy.lora.targets", "", "is empty: nothing would train")
+	}
+	if f.written.find("policy.freeze") == nil {
+		return
+	}
+	if slices.Contains(f.Policy.Freeze, "decoder") && len(f.Policy.Freeze) < len(modules) { // else somethingTrains says it
+		f.c.report(f.at("policy.freeze"), "policy.freeze", "", "freezes the decoder, where the adapters of policy.lora stand")
+	}
+	if len(f.Policy.Freeze) == 0 {
+		f.c.report(f.at("policy.freeze"), "policy.freeze", "leave policy.freeze out",
+			"is empty, but policy.lora freezes every module and trains adapters alone")
+	}
+}
+
 func pixelsAreARange(f *facts) {
 	if p := f.Prompt; f.sound("prompt.min_pixels", "prompt.max_pixels") && p.MinPixels > p.MaxPixels {
 		f.c.report(f.at("prompt.max_pixels", "prompt.min_pixels"), "prompt.max_pixels", "",
@@ -231,8 +260,18 @@ func evalSamplesDiffer(f *facts) {
 	}
 }
 
+// hubPrefix begins a policy.from that names a repository of the Hugging Face hub and not a folder.
+const hubPrefix = "hf:"
+
+var hubReference = regexp.MustCompile(`^hf:([\w.-]+/)?[\w.-]+(@[\w./-]+)?$`)
+
 func pathsExist(f *facts) {
-	f.exists("policy.from", f.Policy.From, true)
+	switch from := f.Policy.From; {
+	case !strings.HasPrefix(from, hubPrefix):
+		f.exists("policy.from", from, true)
+	case f.sound("policy.from") && !hubReference.MatchString(from):
+		f.c.report(f.at("policy.from"), "policy.from", "hf:Qwen/Qwen2.5-0.5B-Instruct or hf:ORG/NAME@REVISION", "got %q, want a repository of the hub", from)
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Data.Sources)) {
 		f.exists("data.sources."+name+".card", f.Data.Sources[name].Card, false)
 	}

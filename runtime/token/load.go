@@ -1,46 +1,37 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// file is the part of tokenizer.json that decides ids. Fields left out here (decoder offsets, versions) do not.
+// file is the part of tokenizer.json that decides ids. truncation and padding are not read: they shape batches, and
+// transformers, too, leaves them out unless a call asks for them.
 type file struct {
-	Truncation    json.RawMessage `json:"truncation"`
-	Padding       json.RawMessage `json:"padding"`
-	Normalizer    *component      `json:"normalizer"`
-	PreTokenizer  *component      `json:"pre_tokenizer"`
-	PostProcessor *component      `json:"post_processor"`
-	Decoder       *component      `json:"decoder"`
-	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    *component   `json:"normalizer"`
+	PreTokenizer  *component   `json:"pre_tokenizer"`
+	PostProcessor *component   `json:"post_processor"`
+	Decoder       *component   `json:"decoder"`
+	AddedTokens   []addedToken `json:"added_tokens"`
 	Model         struct {
-		Type         string            `json:"type"`
-		Dropout      *float64          `json:"dropout"`
-		UnkToken     *string           `json:"unk_token"`
-		Prefix       *string           `json:"continuing_subword_prefix"`
-		Suffix       *string           `json:"end_of_word_suffix"`
-		ByteFallback bool              `json:"byte_fallback"`
-		IgnoreMerges bool              `json:"ignore_merges"`
-		Vocab        map[string]int    `json:"vocab"`
-		Merges       []json.RawMessage `json:"merges"`
+		Type         string         `json:"type"`
+		Dropout      *float64       `json:"dropout"`
+		UnkToken     *string        `json:"unk_token"`
+		Prefix       *string        `json:"continuing_subword_prefix"`
+		Suffix       *string        `json:"end_of_word_suffix"`
+		FuseUnk      bool           `json:"fuse_unk"`
+		ByteFallback bool           `json:"byte_fallback"`
+		IgnoreMerges bool           `json:"ignore_merges"`
+		MaxRunes     *int           `json:"max_input_chars_per_word"`
+		Vocab        map[string]int `json:"vocab"`
+		Merges       []pair         `json:"merges"`
+		Ranks        []int32        `json:"-"` // of the merges; nil: each one's place in the list
 	} `json:"model"`
-}
-
-type component struct {
-	Type           string `json:"type"`
-	AddPrefixSpace bool   `json:"add_prefix_space"`
-	UseRegex       *bool  `json:"use_regex"` // absent means true
-	Behavior       string `json:"behavior"`
-	Invert         bool   `json:"invert"`
-	Pattern        struct {
-		Regex string `json:"Regex"`
-	} `json:"pattern"`
-	Pretokenizers []component `json:"pretokenizers"`
 }
 
 type addedToken struct {
@@ -53,127 +44,136 @@ type addedToken struct {
 	Special    bool   `json:"special"`
 }
 
-// Load reads tokenizer.json in dir. It returns an error that names the file and the part of it that is missing,
-// inconsistent or of a kind that this package does not reproduce exactly.
-func Load(dir string) (*Tokenizer, error) {
-	path := filepath.Join(dir, "tokenizer.json")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
-	}
-	t, err := parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("token: %s: %w", path, err)
-	}
-	return t, nil
+// component is a normalizer, pre-tokenizer, post-processor or decoder: a type and the fields that this type has.
+type component struct {
+	Type string
+	body []byte
 }
 
-func parse(b []byte) (*Tokenizer, error) {
-	var f file
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, err
+func (c *component) UnmarshalJSON(b []byte) error {
+	c.body = bytes.Clone(b)
+	var head struct {
+		Type string `json:"type"`
 	}
-	t := &tables{}
-	if err := t.setPipeline(&f); err != nil {
-		return nil, err
-	}
-	if err := t.setVocab(&f); err != nil {
-		return nil, err
-	}
-	if err := t.setMerges(&f); err != nil {
-		return nil, err
-	}
-	if err := t.setAdded(&f); err != nil {
-		return nil, err
-	}
-	return (&Tokenizer{tables: t}).Clone(), nil
+	err := json.Unmarshal(b, &head)
+	c.Type = head.Type
+	return err
 }
 
-// qwen2Pattern is the split of Qwen2 and Qwen2.5, which qwen2Word implements. It is compared as text: a pattern that
-// differs in one character is another tokenizer.
-const qwen2Pattern = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
-
-// setPipeline chooses the scanner and refuses every setting that changes ids in a way not implemented here.
-func (t *tables) setPipeline(f *file) error {
-	m := &f.Model
-	switch {
-	case isSet(f.Truncation):
-		return errors.New("truncation: got a setting, want null")
-	case isSet(f.Padding):
-		return errors.New("padding: got a setting, want null")
-	case m.Type != "BPE":
-		return fmt.Errorf("model.type: got %q, want \"BPE\"", m.Type)
-	case m.Dropout != nil && *m.Dropout != 0:
-		return fmt.Errorf("model.dropout: got %g, want null", *m.Dropout)
-	case m.UnkToken != nil:
-		return fmt.Errorf("model.unk_token: got %q, want null (every byte has a token)", *m.UnkToken)
-	case m.Prefix != nil && *m.Prefix != "":
-		return fmt.Errorf("model.continuing_subword_prefix: got %q, want none", *m.Prefix)
-	case m.Suffix != nil && *m.Suffix != "":
-		return fmt.Errorf("model.end_of_word_suffix: got %q, want none", *m.Suffix)
-	case m.ByteFallback:
-		return errors.New("model.byte_fallback: got true, want false")
-	case m.IgnoreMerges:
-		return errors.New("model.ignore_merges: got true, want false")
-	case f.PostProcessor != nil && f.PostProcessor.Type != "ByteLevel":
-		return fmt.Errorf("post_processor: got %s, want ByteLevel or null (no tokens are added around the text)", f.PostProcessor.Type)
-	case f.Decoder == nil || f.Decoder.Type != "ByteLevel":
-		return fmt.Errorf("decoder: got %s, want ByteLevel", name(f.Decoder))
-	}
-	switch {
-	case f.Normalizer == nil:
-	case f.Normalizer.Type == "NFC":
-		t.nfc = true
-	default:
-		return fmt.Errorf("normalizer: got %s, want NFC or null", f.Normalizer.Type)
-	}
-	switch p := f.PreTokenizer; {
-	case p != nil && p.Type == "ByteLevel" && p.regex() && !p.AddPrefixSpace:
-		t.scan = gpt2Word
-	case p.isQwen2():
-		t.scan = qwen2Word
-	default:
-		return fmt.Errorf("pre_tokenizer: got %s, want ByteLevel with use_regex and without add_prefix_space (GPT-2), "+
-			"or a Sequence of Qwen2's Split and ByteLevel", describe(p))
+// into decodes the fields of c. One that to does not have is an error: it could change ids.
+func (c *component) into(to any) error {
+	d := json.NewDecoder(bytes.NewReader(c.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("%s: %w", c.Type, err)
 	}
 	return nil
 }
 
-func (c *component) regex() bool { return c.UseRegex == nil || *c.UseRegex }
-
-func (c *component) isQwen2() bool {
-	if c == nil || c.Type != "Sequence" || len(c.Pretokenizers) != 2 {
-		return false
-	}
-	split, bytes := &c.Pretokenizers[0], &c.Pretokenizers[1]
-	return split.Type == "Split" && split.Pattern.Regex == qwen2Pattern && split.Behavior == "Isolated" && !split.Invert &&
-		bytes.Type == "ByteLevel" && !bytes.regex() && !bytes.AddPrefixSpace
-}
-
-// describe names a pre-tokenizer so that a reader can find it in the file.
-func describe(c *component) string {
-	switch {
-	case c == nil:
-		return "null"
-	case c.Type == "Sequence":
-		var parts []string
-		for i := range c.Pretokenizers {
-			parts = append(parts, describe(&c.Pretokenizers[i]))
-		}
-		return "Sequence(" + strings.Join(parts, ", ") + ")"
-	case c.Type == "Split":
-		return fmt.Sprintf("Split(%q, %s, invert %t)", c.Pattern.Regex, c.Behavior, c.Invert)
-	case c.Type == "ByteLevel":
-		return fmt.Sprintf("ByteLevel(add_prefix_space %t, use_regex %t)", c.AddPrefixSpace, c.regex())
-	}
-	return name(c)
-}
-
-func name(c *component) string {
+// String is c as the file has it, so that a reader can find it there.
+func (c *component) String() string {
 	if c == nil {
 		return "null"
 	}
-	return c.Type
+	return string(c.body)
 }
 
-func isSet(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+// parts returns the components of a Sequence, whose list has the name key; c alone if it is none; nil for null.
+func (c *component) parts(key string) ([]*component, error) {
+	if c == nil || c.Type != "Sequence" {
+		if c == nil {
+			return nil, nil
+		}
+		return []*component{c}, nil
+	}
+	var lists map[string]json.RawMessage
+	if err := json.Unmarshal(c.body, &lists); err != nil {
+		return nil, err
+	}
+	var parts []*component
+	if err := json.Unmarshal(lists[key], &parts); err != nil {
+		return nil, fmt.Errorf("Sequence.%s: %w", key, err)
+	}
+	for i, p := range parts {
+		if p == nil || p.Type == "Sequence" {
+			return nil, fmt.Errorf("Sequence.%s[%d]: got %s, want a component that is no Sequence", key, i, p)
+		}
+	}
+	return parts, nil
+}
+
+// Load reads the tokenizer of the model in dir: tokenizer.json; where that is absent, vocab.json and merges.txt, or
+// tokenizer.model. It returns an error that names the file and the part of it that is missing, inconsistent or of a
+// kind that this package does not reproduce exactly.
+func Load(dir string) (*Tokenizer, error) {
+	for _, form := range [...]struct {
+		name string
+		read func(path string) (*tables, error)
+	}{
+		{"tokenizer.json", readJSON},
+		{"vocab.json", readVocabAndMerges},
+		{"tokenizer.model", readSentencePiece},
+	} {
+		path := filepath.Join(dir, form.name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		t, err := form.read(path)
+		if err != nil {
+			return nil, fmt.Errorf("token: %s: %w", path, err)
+		}
+		return (&Tokenizer{tables: t}).Clone(), nil
+	}
+	return nil, fmt.Errorf("token: %s: has no tokenizer.json, vocab.json or tokenizer.model; transformers writes the first: "+
+		"AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR): %w", dir, fs.ErrNotExist)
+}
+
+func readJSON(path string) (*tables, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(b)
+}
+
+func parse(b []byte) (*tables, error) {
+	var f file
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, err
+	}
+	if err := checkIDs(&f); err != nil {
+		return nil, err
+	}
+	return build(&f)
+}
+
+// checkIDs: the reference does not take ids of added tokens from the list. A token that the model's vocabulary lacks gets
+// the next free one, and a file that says otherwise would not mean the same everywhere.
+func checkIDs(f *file) error {
+	next := len(f.Model.Vocab)
+	for _, a := range f.AddedTokens {
+		want, ok := f.Model.Vocab[a.Content]
+		if !ok {
+			want = next
+			next++
+		}
+		if a.ID != want {
+			return fmt.Errorf("added_tokens: %q: got id %d, want %d, which the model's vocabulary has for it or is the next free",
+				a.Content, a.ID, want)
+		}
+	}
+	return nil
+}
+
+// build turns the file into tables.
+func build(f *file) (*tables, error) {
+	t := &tables{unk: -1}
+	for _, set := range [...]func(f *file) error{
+		t.setNormalizer, t.setPreTokenizer, t.setModel, t.setVocab, t.setMerges, t.setDecoder, t.setTemplate, t.setAdded,
+	} {
+		if err := set(f); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}

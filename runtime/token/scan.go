@@ -2,11 +2,10 @@ package token
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
-// The scanners below are hand-written forms of two regular expressions: each alternative is a few lines, there is no
+// The scanners below are hand-written forms of the regular expressions: each alternative is a few lines, there is no
 // backtracking, and ASCII takes one table look-up a byte. Bytes that are no UTF-8 are class other, one at a time.
 
 type class uint8
@@ -31,11 +30,11 @@ func classOf(r rune) class {
 	switch {
 	case r == '\r' || r == '\n':
 		return newline
-	case unicode.IsLetter(r):
+	case isLetter(r):
 		return letter
-	case unicode.IsNumber(r):
+	case isNumber(r):
 		return number
-	case unicode.Is(unicode.White_Space, r):
+	case isSpace(r):
 		return space
 	}
 	return other
@@ -67,33 +66,51 @@ func run(s string, i int, want class) int {
 	}
 }
 
-// qwen2Word returns the end of the word that starts at i. Its alternatives, in the order in which qwen2Pattern tries
-// them: a contraction in any case; letters with at most one leading rune that is no letter, number or line break; one
-// number; others with an optional leading blank and all line breaks that follow; white space up to its last line
-// break; white space but its last rune, which belongs to what follows; white space.
-func qwen2Word(s string, i int) int {
-	if end := foldedContraction(s, i); end > i {
-		return end
-	}
-	c, n := at(s, i)
-	switch c {
-	case letter:
-		return run(s, i+n, letter)
-	case number:
-		return i + n
-	case space, other:
-		if end := run(s, i+n, letter); end > i+n {
+// splits are the regular expressions of Split that are known, and what implements them. They are compared as text: a
+// pattern that differs in one character is another tokenizer.
+var splits = map[string]func(s string, i int) int{
+	splitPattern(`\p{N}`):      splitWord(1), // Qwen2, Qwen2.5
+	splitPattern(`\p{N}{1,2}`): splitWord(2),
+	splitPattern(`\p{N}{1,3}`): splitWord(3), // Llama 3
+}
+
+func splitPattern(numbers string) string {
+	return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|` + numbers + `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+}
+
+// splitWord returns a function that gives the end of the word that starts at i. Its alternatives, in the order in which
+// the pattern tries them: a contraction in any case; letters with at most one leading rune that is no letter, number or
+// line break; up to so many numbers; others with an optional leading blank and all line breaks that follow; white space
+// up to its last line break; white space but its last rune, which belongs to what follows; white space.
+func splitWord(numbers int) func(s string, i int) int {
+	return func(s string, i int) int {
+		if end := foldedContraction(s, i); end > i {
 			return end
 		}
+		c, n := at(s, i)
+		switch c {
+		case letter:
+			return run(s, i+n, letter)
+		case number:
+			for left := numbers; c == number && left > 0; left-- {
+				i += n
+				c, n = at(s, i)
+			}
+			return i
+		case space, other:
+			if end := run(s, i+n, letter); end > i+n {
+				return end
+			}
+		}
+		if end := others(s, i); end > i {
+			return run(s, end, newline)
+		}
+		end, last, afterBreak := spaces(s, i)
+		if afterBreak > 0 {
+			return afterBreak
+		}
+		return leaveOne(s, i, last, end)
 	}
-	if end := others(s, i); end > i {
-		return run(s, end, newline)
-	}
-	end, last, afterBreak := spaces(s, i)
-	if afterBreak > 0 {
-		return afterBreak
-	}
-	return leaveOne(s, i, last, end)
 }
 
 // gpt2Word returns the end of the word that starts at i. The pattern is
@@ -178,4 +195,43 @@ func foldedContraction(s string, i int) int {
 		}
 	}
 	return i
+}
+
+// upToNumber returns the end of the first piece of s as Digits splits it: a number, or all up to the next number.
+func upToNumber(s string) int {
+	for i, r := range s {
+		if isNumeric(r) {
+			if i == 0 {
+				return utf8.RuneLen(r)
+			}
+			return i
+		}
+	}
+	return len(s)
+}
+
+// blankSign stands for a blank in sentencepiece's vocabularies.
+const blankSign = "\u2581"
+
+// wholeText is no split: a text is one word.
+func wholeText(s string, _ int) int { return len(s) }
+
+// metaspaceWord returns the start of the next blankSign after i.
+func metaspaceWord(s string, i int) int {
+	_, n := utf8.DecodeRuneInString(s[i:])
+	if k := strings.Index(s[i+n:], blankSign); k >= 0 {
+		return i + n + k
+	}
+	return len(s)
+}
+
+// blankRunWord returns the start of the next run of blankSigns after the one that may stand at i.
+func blankRunWord(s string, i int) int {
+	for strings.HasPrefix(s[i:], blankSign) {
+		i += len(blankSign)
+	}
+	if k := strings.Index(s[i:], blankSign); k >= 0 {
+		return i + k
+	}
+	return len(s)
 }

@@ -2,13 +2,70 @@ package token
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // maxID bounds ids: the tables are indexed by id, and one absurd id must not take gigabytes.
 const maxID = 1 << 24
+
+// pair is a merge, written as "a b" (older files) or ["a", "b"] (newer ones).
+type pair [2]string
+
+func (p *pair) UnmarshalJSON(b []byte) error {
+	if b[0] != '"' {
+		return json.Unmarshal(b, (*[2]string)(p))
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	p[0], p[1], _ = strings.Cut(s, " ")
+	return nil
+}
+
+// setModel chooses how a word becomes ids, and refuses every setting that has no meaning here.
+func (t *tables) setModel(f *file) error {
+	m := &f.Model
+	prefix := ""
+	if m.Prefix != nil {
+		prefix = *m.Prefix
+	}
+	switch m.Type {
+	case "BPE":
+		switch {
+		case m.Dropout != nil && *m.Dropout != 0:
+			return fmt.Errorf("model.dropout: got %g, want null", *m.Dropout)
+		case prefix != "":
+			return fmt.Errorf("model.continuing_subword_prefix: got %q, want none", prefix)
+		case m.Suffix != nil && *m.Suffix != "":
+			return fmt.Errorf("model.end_of_word_suffix: got %q, want none", *m.Suffix)
+		}
+		t.whole, t.fuseUnk = m.IgnoreMerges, m.FuseUnk
+		t.pieces = t.runePieces
+		if t.byteLevel {
+			if !t.split {
+				return fmt.Errorf("pre_tokenizer: got %s, which splits nothing: want use_regex true or a Split", f.PreTokenizer)
+			}
+			t.pieces = t.bytePieces
+		}
+		return nil
+	case "WordPiece":
+		if f.PreTokenizer == nil || f.PreTokenizer.Type != "BertPreTokenizer" {
+			return fmt.Errorf("pre_tokenizer: got %s, want BertPreTokenizer with a WordPiece model", f.PreTokenizer)
+		}
+		t.pieces, t.prefix, t.maxRunes = t.wordPieces, prefix, 100
+		if m.MaxRunes != nil {
+			t.maxRunes = *m.MaxRunes
+		}
+		if m.UnkToken == nil {
+			return errors.New("model.unk_token: absent, want the token of words that cannot be taken apart")
+		}
+		return nil
+	}
+	return fmt.Errorf("model.type: got %q, want BPE or WordPiece", m.Type)
+}
 
 func (t *tables) setVocab(f *file) error {
 	last := -1
@@ -24,89 +81,86 @@ func (t *tables) setVocab(f *file) error {
 		}
 		last = max(last, a.ID)
 	}
-	names := make([]string, last+1) // id -> the word as written in the file
-	t.bytes = make([]string, last+1)
-	t.words = make(map[string]int, len(f.Model.Vocab)+len(f.AddedTokens))
-	isAdded := make(map[string]int, len(f.AddedTokens))
+	isAdded := make(map[string]bool, len(f.AddedTokens))
 	for _, a := range f.AddedTokens {
-		isAdded[a.Content] = a.ID
+		isAdded[a.Content] = true
 	}
+	names := make([]string, last+1) // id -> the word as written in the file
+	t.texts = make([]string, last+1)
+	t.vocab = make(map[string]int32, len(f.Model.Vocab))
 	stand := byteAlphabet()
 	for word, id := range f.Model.Vocab {
 		if names[id] != "" {
 			return fmt.Errorf("model.vocab: %q and %q have the same id %d", min(word, names[id]), max(word, names[id]), id)
 		}
 		names[id] = word
-		if other, ok := isAdded[word]; ok && other == id {
-			continue // setAdded enters it: its text is taken as it stands, not through the byte alphabet
+		text := word
+		if t.byteLevel {
+			raw, ok := unstand(word, stand)
+			if !ok && isAdded[word] {
+				continue // no word has such a token, and setAdded enters what it stands for
+			}
+			if !ok {
+				return fmt.Errorf("model.vocab: %q has a character that stands for no byte", word)
+			}
+			text = raw
 		}
-		raw, ok := unstand(word, stand)
-		if !ok {
-			return fmt.Errorf("model.vocab: %q has a character that stands for no byte", word)
-		}
-		t.bytes[id], t.words[raw] = raw, id
+		t.texts[id], t.vocab[text] = text, int32(id)
 	}
-	for i := range t.byteID {
-		id, ok := t.words[string([]byte{byte(i)})]
+	if m := &f.Model; m.UnkToken != nil && !t.byteLevel {
+		id, ok := m.Vocab[*m.UnkToken]
 		if !ok {
+			return fmt.Errorf("model.unk_token: %q is not in model.vocab", *m.UnkToken)
+		}
+		t.unk = int32(id)
+	}
+	return t.setBytes(f)
+}
+
+// setBytes enters the tokens of single bytes: all of them in a byte-level vocabulary, those that are there with fallback.
+func (t *tables) setBytes(f *file) error {
+	for i := range t.byteID {
+		t.byteID[i] = -1
+		name := fmt.Sprintf("<0x%02X>", i)
+		if t.byteLevel {
+			name = string([]byte{byte(i)})
+		}
+		id, ok := t.vocab[name]
+		if !ok && t.byteLevel {
 			return fmt.Errorf("model.vocab: byte 0x%02x has no token", i)
 		}
-		t.byteID[i] = int32(id)
+		if ok && (t.byteLevel || f.Model.ByteFallback) {
+			t.byteID[i] = id
+		}
 	}
 	return nil
 }
 
-// setMerges reads merges written as "a b" (older files) or ["a", "b"] (newer ones).
 func (t *tables) setMerges(f *file) error {
 	vocab := f.Model.Vocab
-	t.merges = make(map[uint64]merge, len(f.Model.Merges))
-	for rank, raw := range f.Model.Merges {
-		var a, b string
-		var err error
-		if len(raw) > 0 && raw[0] == '"' {
-			var s string
-			err = json.Unmarshal(raw, &s)
-			a, b, _ = strings.Cut(s, " ")
-		} else {
-			var pair [2]string
-			err = json.Unmarshal(raw, &pair)
-			a, b = pair[0], pair[1]
+	t.merges = newPairTable(len(f.Model.Merges))
+	_, blank := vocab[blankSign]
+	apart := blank && !t.byteLevel && !t.split && !t.whole
+	for i, p := range f.Model.Merges {
+		left, okLeft := vocab[p[0]]
+		right, okRight := vocab[p[1]]
+		union := p[0] + p[1]
+		both, okBoth := vocab[union]
+		if !okLeft || !okRight || !okBoth {
+			return fmt.Errorf("model.merges[%d]: %q: both parts and their union must be in model.vocab", i, p)
 		}
-		left, okLeft := vocab[a]
-		right, okRight := vocab[b]
-		both, okBoth := vocab[a+b]
-		if err != nil || !okLeft || !okRight || !okBoth {
-			return fmt.Errorf("model.merges[%d]: %s: both parts and their union must be in model.vocab", rank, raw)
+		m := merge{int32(i), int32(both)}
+		if f.Model.Ranks != nil {
+			m.rank = f.Model.Ranks[i]
 		}
-		t.merges[pairKey(int32(left), int32(right))] = merge{int32(rank), int32(both)}
+		t.merges.set(int32(left), int32(right), m)
+		apart = apart && !strings.Contains(strings.TrimLeft(union, blankSign), blankSign)
 	}
-	return nil
-}
-
-func (t *tables) setAdded(f *file) error {
-	t.special = map[int]bool{}
-	for _, a := range f.AddedTokens {
-		switch {
-		case a.Content == "":
-			return fmt.Errorf("added_tokens: id %d: empty content", a.ID)
-		case a.SingleWord, a.LStrip, a.RStrip:
-			return fmt.Errorf("added_tokens: %q: single_word, lstrip and rstrip are not supported", a.Content)
-		case a.Normalized && t.nfc:
-			return fmt.Errorf("added_tokens: %q: normalized with an NFC normalizer is not supported", a.Content)
-		case t.bytes[a.ID] != "" && t.bytes[a.ID] != a.Content:
-			return fmt.Errorf("added_tokens: %q: id %d is already %q", a.Content, a.ID, t.bytes[a.ID])
-		}
-		if id, ok := t.words[a.Content]; ok && id != a.ID {
-			return fmt.Errorf("added_tokens: %q: ids %d and %d", a.Content, id, a.ID)
-		}
-		t.bytes[a.ID], t.words[a.Content] = a.Content, a.ID
-		t.first[a.Content[0]] = true
-		t.added = append(t.added, added{a.Content, a.ID})
-		if a.Special {
-			t.special[a.ID] = true
-		}
+	if apart {
+		// No token reaches from before a blank into it, so a text that is one word can be cut there: same ids, and the
+		// cache gets words.
+		t.scan = blankRunWord
 	}
-	slices.SortFunc(t.added, func(a, b added) int { return len(b.text) - len(a.text) })
 	return nil
 }
 

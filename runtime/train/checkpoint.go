@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	policyFile    = "model.safetensors"     // all parameters, float32: training goes on from the exact bits
+	policyFile    = "model.safetensors"     // the trained parameters, float32: training goes on from the exact bits
 	optimizerFile = "optimizer.safetensors" // m.NAME and v.NAME of the trained ones
 	stateFile     = "state.json"            // written last; a checkpoint without it does not count
 )
@@ -27,14 +28,15 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	var moments []weights.Tensor
+	var policy, moments []weights.Tensor
 	for _, q := range m.program.Trainable() {
+		policy = append(policy, weights.Tensor{Name: q.Name, Shape: q.Shape, Data: m.weights[q.Name].Float32()})
 		moments = append(moments,
 			weights.Tensor{Name: "m." + q.Name, Shape: q.Shape, Data: m.m[q.Name].Float32()},
 			weights.Tensor{Name: "v." + q.Name, Shape: q.Shape, Data: m.v[q.Name].Float32()})
 	}
 	state := checkpointState{Step: step, SHA256: map[string]string{}}
-	for name, tensors := range map[string][]weights.Tensor{policyFile: m.tensors(m.weights), optimizerFile: moments} {
+	for name, tensors := range map[string][]weights.Tensor{policyFile: policy, optimizerFile: moments} {
 		path := filepath.Join(dir, name)
 		if err := weights.Write(path, tensors, "F32", nil); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
@@ -48,16 +50,7 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 	return writeJSON(filepath.Join(dir, stateFile), state)
 }
 
-// tensors lists a set of weights in the program's order.
-func (m *model) tensors(set map[string]*ort.Tensor) []weights.Tensor {
-	var out []weights.Tensor
-	for _, q := range m.program.Params {
-		out = append(out, weights.Tensor{Name: q.Name, Shape: q.Shape, Data: set[q.Name].Float32()})
-	}
-	return out
-}
-
-// loadCheckpoint reads what saveCheckpoint wrote. A checkpoint that is not what was written is an error that names the file
+// loadCheckpoint reads what saveCheckpoint wrote over the initial weights: a frozen parameter is in no checkpoint. A checkpoint that is not what was written is an error that names the file
 // and says how to go on.
 func (m *model) loadCheckpoint(dir string, step int) error {
 	hint := fmt.Sprintf("delete the folder %s to continue from the checkpoint before it", dir)
@@ -85,15 +78,12 @@ func (m *model) loadCheckpoint(dir string, step int) error {
 			return fmt.Errorf("checkpoint: %s is damaged: its sha256 is %.12s, written was %.12s; %s", filepath.Join(dir, name), got, want, hint)
 		}
 	}
-	if err := load(filepath.Join(dir, policyFile), "", m.weights); err != nil {
-		return err
+	trained := map[string]*ort.Tensor{}
+	for _, q := range m.program.Trainable() {
+		trained[q.Name] = m.weights[q.Name]
 	}
-	for prefix, set := range map[string]map[string]*ort.Tensor{"m.": m.m, "v.": m.v} {
-		if err := load(filepath.Join(dir, optimizerFile), prefix, set); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(load(filepath.Join(dir, policyFile), "", trained),
+		load(filepath.Join(dir, optimizerFile), "m.", m.m), load(filepath.Join(dir, optimizerFile), "v.", m.v))
 }
 
 // load fills the tensors of a set from a checkpoint, each stored under prefix + name.

@@ -23,6 +23,7 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 		{"everything", "tiny.cue", []string{"grpo.iterations=2", "grpo.batch_size=20", "eval.samples=3", "eval.temperature=1"}},
 		{"frozen", "tiny.cue", []string{frozen, "grpo.kl=0"}},
 		{"sft", "tiny_sft.cue", []string{"sft.batch_size=20"}}, // units of 8, 8 and 4 rows
+		{"adapters", "tiny.cue", []string{frozen, "policy.lora={rank: 4, dropout: 0.2}", "grpo.iterations=2"}},
 	} {
 		t.Run(trial.name, func(t *testing.T) {
 			t.Parallel()
@@ -38,10 +39,10 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 // A run that is interrupted at any point and goes on with another number of workers gives the bytes of one that was left alone.
 func TestInterruptedRunContinues(t *testing.T) {
 	w := newWorld(t)
-	for _, file := range []string{"tiny.cue", "tiny_sft.cue"} {
-		t.Run(file, func(t *testing.T) {
+	for _, trial := range [][]string{{"tiny.cue"}, {"tiny_sft.cue"}, {"tiny.cue", frozen, "policy.lora={rank: 4, dropout: 0.2}"}} {
+		t.Run(fmt.Sprint(trial), func(t *testing.T) {
 			t.Parallel()
-			in := w.open(file)
+			in := w.open(trial[0], trial[1:]...)
 			want := results(t, w.finished(in, Options{}))
 
 			dir := filepath.Join(t.TempDir(), "run")

@@ -21,6 +21,7 @@ import (
 type Inputs struct {
 	Experiment *spec.Experiment
 	Policy     *family.Checkpoint
+	Weights    string // folder of the initial weights: the policy's own, or the result of the run before in a chain of stages
 	Data       *data.Set
 
 	// Content hashes, hex sha256: of the data of each source; of architecture, tokenizer and (unless init is random) weights.
@@ -28,19 +29,27 @@ type Inputs struct {
 	WeightsHash string
 }
 
+// PolicyFolder is where in a run's folder its trained policy lies, in Hugging Face layout.
+const PolicyFolder = "policy"
+
 // Open loads data and policy of an experiment. Its errors are for the person who wrote the experiment.
 func Open(r *spec.Resolved) (*Inputs, error) { return NewShelf().Open(r) }
 
 // Open is Open, reading only what is not on the shelf yet.
 func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	in := &Inputs{Experiment: r.Experiment}
-	dir, err := r.Path("policy.from")
+	from, err := r.Path("policy.from")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.folder(from)
 	if err != nil {
 		return nil, err
 	}
 	if in.Policy, err = s.policy(dir); err != nil {
 		return nil, err
 	}
+	in.Weights = dir
 	if err := in.checkLengths(); err != nil {
 		return nil, err
 	}
@@ -146,20 +155,21 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 // initialise fills the model with the initial weights: those of the policy's folder, or random ones drawn from the run's seed.
 // A weight that is missing, left over, of another shape or not finite is an error that names it.
 func (m *model) initialise(in *Inputs) error {
+	m.drawAdapters(in.Experiment.Seed)
 	if in.Experiment.Policy.Init == "random" {
-		for _, q := range m.program.Params {
+		for _, q := range m.program.Base() {
 			m.program.Model.Init(q.Spec, in.Experiment.Seed, m.weights[q.Name].Float32())
 		}
 		return nil
 	}
-	s, err := weights.Open(in.Policy.Dir)
+	s, err := weights.Open(in.Weights)
 	if err != nil {
 		return fmt.Errorf("policy: %w", err)
 	}
 	defer s.Close()
 	known := map[string]bool{}
 	var problems []error
-	for _, q := range m.program.Params {
+	for _, q := range m.program.Base() {
 		known[q.Name] = true
 		problems = append(problems, m.readWeight(s, q.Name, q.Shape))
 	}
@@ -169,7 +179,7 @@ func (m *model) initialise(in *Inputs) error {
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Policy.Dir, err)
+		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Weights, err)
 	}
 	return nil
 }
@@ -220,7 +230,7 @@ func (m *model) export(in *Inputs, dir string) error {
 			return fmt.Errorf("export policy: %w", err)
 		}
 	}
-	if err := weights.Write(filepath.Join(dir, "model.safetensors"), m.tensors(m.weights), "BF16", map[string]string{"format": "pt"}); err != nil {
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), m.merged(), "BF16", map[string]string{"format": "pt"}); err != nil {
 		return fmt.Errorf("export policy: %w", err)
 	}
 	return nil

@@ -37,7 +37,7 @@ func (r *runner) testUpdate(t *testing.T, index int, groups ...*group) *updated 
 	weights, err := r.tokenWeights(groups)
 	check(t, err)
 	u, err := r.update(t.Context(), len(groups), index, func(l *lane, i int) (*unit, error) {
-		return r.grpoUnit(l, groups[i], weights[i])
+		return r.grpoUnit(l, groups[i], weights[i], 0)
 	})
 	check(t, err)
 	return u

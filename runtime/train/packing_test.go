@@ -84,9 +84,19 @@ func show(x *float64) string {
 // Loss weights are of the whole update, so its gradient is the sum of the gradients of its parts, however it is cut into rows and
 // units, padding included (TRL #5619, #5890, #6024; ms-swift #10117).
 func TestUnitGradientsSumToTheWhole(t *testing.T) {
+	for name, overrides := range map[string][]string{
+		"everything": nil,
+		"dropout":    {frozen, "policy.lora={rank: 4, dropout: 0.3}"},
+	} {
+		t.Run(name, func(t *testing.T) { unitGradientsSumToTheWhole(t, overrides...) })
+	}
+}
+
+func unitGradientsSumToTheWhole(t *testing.T, overrides ...string) {
 	w := newWorld(t)
-	in := w.open("tiny_sft.cue")
+	in := w.open("tiny_sft.cue", overrides...)
 	r := w.prepared(in)
+	stir(r.model)
 	l := r.lanes[0]
 	var prompts []*prompt
 	var targets [][]int
@@ -104,7 +114,7 @@ func TestUnitGradientsSumToTheWhole(t *testing.T) {
 		sum = map[string][]float64{}
 		for from := 0; from < len(prompts); from += size {
 			to := min(from+size, len(prompts))
-			u, err := r.sftUnit(l, prompts[from:to], targets[from:to], tokens)
+			u, err := r.sftUnit(l, prompts[from:to], targets[from:to], tokens, from)
 			check(t, err)
 			loss += u.loss
 			for name, g := range u.gradients {

@@ -16,13 +16,19 @@ type rows struct {
 	mask       []float32 // [N, 1, T, T]
 	sel        []int64   // [C] flat positions whose next token is scored
 	target     []int64   // [C]
+	origin     []origin  // [N, T]
 }
+
+// origin says where a token of a row comes from: the completion, -1 for the prompt, and the position in it. Padding looks like the
+// first token of the prompt.
+type origin struct{ completion, position int }
 
 // sequence is a prompt with completions that branch off its end.
 type sequence struct {
 	prompt      *prompt
 	completions [][]int // token ids, the end-of-turn token included where it was reached
 	firstImage  int     // row of the features at which the prompt's images begin
+	place       int     // among all sequences that the run trains on, in order: a step's, then the next one's
 }
 
 // pack lays sequences into rows, one a row. The completions of a prompt stand one after the other behind it; each sees the
@@ -50,6 +56,7 @@ func pack(c *decoder.Config, sequences []sequence) *rows {
 	}
 	for i := range r.n * r.t {
 		r.pos = append(r.pos, int64(i))
+		r.origin = append(r.origin, origin{completion: -1})
 	}
 	for n, s := range sequences {
 		r.lay(n, s, &pos)
@@ -66,7 +73,7 @@ func (r *rows) lay(n int, s sequence, pos *[3][]int) {
 		clear(r.mask[row+from : row+to])
 	}
 	for t, id := range p.IDs {
-		r.ids[base+t] = int64(id)
+		r.ids[base+t], r.origin[base+t].position = int64(id), t
 		if row := p.Feature[t]; row >= 0 {
 			r.imageIndex[base+t], r.isImage[base+t] = int64(row+s.firstImage), true
 		}
@@ -76,7 +83,7 @@ func (r *rows) lay(n int, s sequence, pos *[3][]int) {
 		visible(t, 0, t+1)
 	}
 	at := len(p.IDs)
-	for _, y := range s.completions {
+	for c, y := range s.completions {
 		start := at
 		for j, id := range y {
 			from := at - 1 // the token before y[j]
@@ -88,7 +95,7 @@ func (r *rows) lay(n int, s sequence, pos *[3][]int) {
 			if j == len(y)-1 {
 				break
 			}
-			r.ids[base+at] = int64(id)
+			r.ids[base+at], r.origin[base+at] = int64(id), origin{c, j}
 			for d := range pos {
 				pos[d][base+at] = p.Next + j
 			}

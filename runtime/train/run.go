@@ -172,8 +172,13 @@ func (r *runner) work(ctx context.Context, files map[string][]byte) error {
 	if err := r.train(ctx); err != nil {
 		return err
 	}
-	if err := r.model.export(r.in, filepath.Join(r.run.Dir(), "policy")); err != nil {
+	if err := r.model.export(r.in, filepath.Join(r.run.Dir(), PolicyFolder)); err != nil {
 		return err
+	}
+	if r.model.program.LoRA != nil {
+		if err := r.model.exportAdapter(r.in, filepath.Join(r.run.Dir(), AdapterFolder)); err != nil {
+			return err
+		}
 	}
 	summary := map[string]float64{}
 	if evaluates {
@@ -226,7 +231,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 		return err
 	}
 	r.model.keepReference()
-	table := append([]float32(nil), r.model.weights["model.embed_tokens.weight"].Float32()...) // frozen: the policy's own may train
+	table := append([]float32(nil), r.model.weights[program.Model.Decoder().Embedding()].Float32()...) // frozen: the policy's own may train
 	if step := r.run.Step(); step > 0 {
 		if err := r.model.loadCheckpoint(r.run.CheckpointDir(step), step); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"mixr/runtime/data"
 	"mixr/runtime/models/family"
@@ -16,6 +17,9 @@ import (
 // Shelf keeps what was read for one experiment for those that follow: the rungs of a study mostly share cards and policy, and each
 // file is read and hashed once. What depends on the experiment is checked for every one. One goroutine uses it.
 type Shelf struct {
+	// Hub turns hf:ORG/NAME@REVISION into the folder of its files. nil: such a policy is an error.
+	Hub func(ref string) (string, error)
+
 	cards    data.Cards
 	sums     map[*data.Card]string
 	policies map[string]*family.Checkpoint // by folder
@@ -24,7 +28,24 @@ type Shelf struct {
 
 // NewShelf returns an empty shelf.
 func NewShelf() *Shelf {
-	return &Shelf{data.Cards{}, map[*data.Card]string{}, map[string]*family.Checkpoint{}, map[[2]string]string{}}
+	return &Shelf{
+		cards: data.Cards{}, sums: map[*data.Card]string{}, policies: map[string]*family.Checkpoint{}, weights: map[[2]string]string{},
+	}
+}
+
+// folder is where the policy named by policy.from lies.
+func (s *Shelf) folder(from string) (string, error) {
+	switch {
+	case !strings.HasPrefix(from, "hf:"):
+		return from, nil
+	case s.Hub == nil:
+		return "", fmt.Errorf("policy.from: %s is not a folder", from)
+	}
+	dir, err := s.Hub(from)
+	if err != nil {
+		return "", fmt.Errorf("policy.from: %w", err)
+	}
+	return dir, nil
 }
 
 func (s *Shelf) policy(dir string) (*family.Checkpoint, error) {

@@ -52,8 +52,9 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 		return nil, err
 	}
 	for iteration := range o.Iterations {
-		u, err := r.update(ctx, len(groups), (step-1)*o.Iterations+iteration, func(l *lane, i int) (*unit, error) {
-			return r.grpoUnit(l, groups[i], weights[i])
+		index := (step-1)*o.Iterations + iteration
+		u, err := r.update(ctx, len(groups), index, func(l *lane, i int) (*unit, error) {
+			return r.grpoUnit(l, groups[i], weights[i], index*len(groups)+i)
 		})
 		if err != nil {
 			return nil, err
@@ -63,10 +64,13 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 	return rec, nil
 }
 
-// grpoUnit computes loss and gradients of one group, packed into one row.
-func (r *runner) grpoUnit(l *lane, g *group, weights []float64) (*unit, error) {
-	packed := pack(r.model.program.Model.Decoder(), []sequence{g.sequence()})
+// grpoUnit computes loss and gradients of one group, packed into one row. place counts the groups of all updates.
+func (r *runner) grpoUnit(l *lane, g *group, weights []float64, place int) (*unit, error) {
+	sequences := []sequence{g.sequence()}
+	sequences[0].place = place
+	packed := pack(r.model.program.Model.Decoder(), sequences)
 	packed.feedTo(l.gradient)
+	r.feedDropout(l.gradient, packed, sequences)
 	done, err := r.model.see(l.gradient, l.vision, g.features, g.prompt)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 				return nil, err
 			}
 		}
-		return r.sftUnit(l, prompts[from:to], targets[from:to], tokens)
+		return r.sftUnit(l, prompts[from:to], targets[from:to], tokens, (step-1)*len(batch)+from)
 	})
 	if err != nil {
 		return nil, err
@@ -40,18 +40,20 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	return rec, nil
 }
 
-// sftUnit computes loss and gradients of some examples, each in its own row.
-func (r *runner) sftUnit(l *lane, prompts []*prompt, targets [][]int, tokens int) (*unit, error) {
+// sftUnit computes loss and gradients of some examples, each in its own row. tokens is the number of target tokens of the whole
+// batch, place that of the examples of all steps before the first one.
+func (r *runner) sftUnit(l *lane, prompts []*prompt, targets [][]int, tokens, place int) (*unit, error) {
 	var sequences []sequence
 	first := 0
 	for i, p := range prompts {
-		sequences = append(sequences, sequence{prompt: p, completions: [][]int{targets[i]}, firstImage: first})
+		sequences = append(sequences, sequence{prompt: p, completions: [][]int{targets[i]}, firstImage: first, place: place + i})
 		for _, picture := range p.pictures {
 			first += picture.Tokens
 		}
 	}
 	packed := pack(r.model.program.Model.Decoder(), sequences)
 	packed.feedTo(l.gradient)
+	r.feedDropout(l.gradient, packed, sequences)
 	done, err := r.model.see(l.gradient, l.vision, nil, prompts...)
 	if err != nil {
 		return nil, err

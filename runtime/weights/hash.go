@@ -7,26 +7,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 )
 
 // Hash identifies the weights at path, a file or folder as for Open: the SHA-256, in hex, of one line
 // "<SHA-256 of the file>  <file name>\n" for each safetensors file in alphabetical order, as sha256sum prints it. The index
-// does not count: it says nothing that the files do not. It reads every byte, about a second for 1 GB.
-func Hash(path string) (string, error) {
-	files, _, err := locate(path)
-	if err != nil {
-		return "", fmt.Errorf("weights: hash: %w", err)
-	}
-	all := sha256.New()
-	for _, file := range files {
-		sum, err := HashFile(file)
-		if err != nil {
-			return "", fmt.Errorf("weights: hash %s: %w", file, err)
-		}
-		fmt.Fprintf(all, "%s  %s\n", sum, filepath.Base(file))
-	}
-	return hex.EncodeToString(all.Sum(nil)), nil
-}
+// does not count: it says nothing that the files do not. It reads every byte, at about a second for 1 GB and processor; to read
+// once only, see SumCache.
+func Hash(path string) (string, error) { return (*SumCache)(nil).Hash(path) }
 
 // HashFile is the SHA-256 of one file's content, in hex.
 func HashFile(path string) (string, error) {
@@ -40,4 +29,34 @@ func HashFile(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Hash is the package's Hash, with the sums of files that the cache knows. Several files are read at the same time.
+func (c *SumCache) Hash(path string) (string, error) {
+	files, index, err := locate(path)
+	if err == nil {
+		err = missing(files, index)
+	}
+	if err != nil {
+		return "", fmt.Errorf("weights: hash: %w", err)
+	}
+	sums, errs := make([]string, len(files)), make([]error, len(files))
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var group sync.WaitGroup
+	for i, file := range files {
+		free <- struct{}{}
+		group.Go(func() {
+			sums[i], errs[i] = c.HashFile(file)
+			<-free
+		})
+	}
+	group.Wait()
+	all := sha256.New()
+	for i, file := range files {
+		if errs[i] != nil {
+			return "", fmt.Errorf("weights: hash %s: %w", file, errs[i])
+		}
+		fmt.Fprintf(all, "%s  %s\n", sums[i], filepath.Base(file))
+	}
+	return hex.EncodeToString(all.Sum(nil)), nil
 }

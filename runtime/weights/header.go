@@ -22,9 +22,10 @@ const maxHeader = 100_000_000
 // metadataKey is the one header key that is no tensor.
 const metadataKey = "__metadata__"
 
-// width is the size of one element in bytes of every type whose layout is known; Float32 reads some of them.
+// width is the size of one element in bytes of every type whose elements fill whole bytes; Float32 reads some of them.
 var width = map[string]uint64{
-	"F64": 8, "F32": 4, "F16": 2, "BF16": 2,
+	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "C64": 8,
+	"F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
 	"I64": 8, "I32": 4, "I16": 2, "I8": 1,
 	"U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }
@@ -43,6 +44,9 @@ type entry struct {
 func parse(content []byte) (entries []entry, metadata map[string]string, data []byte, err error) {
 	if len(content) < 8 {
 		return nil, nil, nil, fmt.Errorf("%d bytes are too few for a safetensors file: it is truncated or of another format", len(content))
+	}
+	if bytes.HasPrefix(content, []byte("version https://git-lfs")) {
+		return nil, nil, nil, errors.New("this is a pointer of Git LFS, not the file itself: run git lfs pull in its folder")
 	}
 	n := binary.LittleEndian.Uint64(content)
 	if n > maxHeader {

@@ -33,16 +33,20 @@ const (
 // Store is an open set of weights. It is safe for concurrent use until Close. The files must not be changed or shortened
 // while it is open: the process would be killed by a bus error, as with any mapped file.
 type Store struct {
+	// Finite makes reading a NaN or an infinity an error that names the tensor and the element. Set it before reading.
+	Finite bool
+
 	path    string
-	mapped  [][]byte
+	mapped  []mapping
 	tensors map[string]tensor
 }
 
 // tensor is where a tensor lies.
 type tensor struct {
 	entry
-	file string
-	data []byte // in the mapping
+	file    string
+	content mapping // of the file
+	offset  int     // of the tensor's bytes in content
 }
 
 // Open opens a safetensors file or a model's folder. In a folder, model.safetensors wins over an index, as it does in the
@@ -60,6 +64,9 @@ func (s *Store) open() error {
 	files, index, err := locate(s.path)
 	if err != nil {
 		return err
+	}
+	if err := missing(files, index); err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
 	}
 	for _, file := range files {
 		if err := s.add(file); err != nil {
@@ -83,6 +90,25 @@ func (s *Store) open() error {
 	return nil
 }
 
+// missing names all files of an index that are not there, in one error.
+func missing(files []string, index map[string]string) error {
+	var errs []error
+	for _, file := range files {
+		if _, err := os.Stat(file); index == nil || !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		var tensors []string
+		for name, shard := range index {
+			if shard == filepath.Base(file) {
+				tensors = append(tensors, name)
+			}
+		}
+		errs = append(errs, fmt.Errorf("%s lists %d tensors (%s and so on) in %s, which is missing: the download or copy is incomplete",
+			indexFile, len(tensors), slices.Min(tensors), filepath.Base(file)))
+	}
+	return errors.Join(errs...)
+}
+
 // locate lists the files of the weights at path, sorted, and what the index says (nil without one): tensor to file name.
 func locate(path string) (files []string, index map[string]string, err error) {
 	st, err := os.Stat(path)
@@ -93,14 +119,14 @@ func locate(path string) (files []string, index map[string]string, err error) {
 		return []string{path}, nil, nil
 	}
 	single := filepath.Join(path, singleFile)
-	if _, err := os.Stat(single); err == nil {
+	if _, err := os.Lstat(single); err == nil { // a link that leads nowhere fails by its name when it is opened
 		return []string{single}, nil, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(path, indexFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s: neither %s nor %s is there", path, singleFile, indexFile)
+		return nil, nil, fmt.Errorf("%s: neither %s nor %s is there%s", path, singleFile, indexFile, instead(path))
 	} else if err != nil {
 		return nil, nil, err
 	}
@@ -127,6 +153,24 @@ func locate(path string) (files []string, index map[string]string, err error) {
 	return files, list.WeightMap, nil
 }
 
+// instead says which other weights a folder without safetensors has, and what to do then.
+func instead(dir string) string {
+	for _, c := range []struct{ pattern, hint string }{
+		{"*.safetensors", "if it holds the weights, name the file itself"},
+		{"*.bin", pickled}, {"*.pth", pickled}, {"*.pt", pickled}, {"*.ckpt", pickled},
+		{"*.gguf", "mixr needs safetensors: take the checkpoint that it was converted from"},
+	} {
+		found, err := fs.Glob(os.DirFS(dir), c.pattern)
+		if err == nil && len(found) > 0 {
+			return fmt.Sprintf(", only %s: %s", found[0], c.hint)
+		}
+	}
+	return ""
+}
+
+const pickled = "mixr needs safetensors, as a pickled file can run any code: take a revision that has them, or load it with transformers and " +
+	"save it by save_pretrained"
+
 // add maps one file and takes its tensors.
 func (s *Store) add(file string) error {
 	content, err := mapFile(file)
@@ -144,13 +188,13 @@ func (s *Store) add(file string) error {
 		if other, ok := s.tensors[e.name]; ok {
 			return fmt.Errorf("tensor %s is also in %s", e.name, other.file)
 		}
-		s.tensors[e.name] = tensor{e, file, data[e.begin:e.end]}
+		s.tensors[e.name] = tensor{e, file, content, len(content) - len(data) + int(e.begin)}
 	}
 	return nil
 }
 
 // mapFile maps a file read-only; an empty file has no mapping and gives nil.
-func mapFile(path string) ([]byte, error) {
+func mapFile(path string) (mapping, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -193,29 +237,6 @@ func (s *Store) Shape(name string) []int {
 
 // DType is a tensor's type as stored, such as "BF16"; "" if there is no such tensor.
 func (s *Store) DType(name string) string { return s.tensors[name].dtype }
-
-// Float32 converts a tensor into dst, whose length must be the tensor's number of elements. Types other than F32, BF16 and
-// F16 are an error. Values are not checked; see CheckFinite.
-func (s *Store) Float32(name string, dst []float32) error {
-	t, ok := s.tensors[name]
-	if !ok {
-		return fmt.Errorf("weights: %s: there is no tensor %s", s.path, name)
-	}
-	if n := t.count(); len(dst) != n {
-		return fmt.Errorf("weights: %s: tensor %s: %v has %d elements, the destination %d", t.file, name, t.shape, n, len(dst))
-	}
-	switch t.dtype {
-	case "F32":
-		fromF32(dst, t.data)
-	case "BF16":
-		fromBF16(dst, t.data)
-	case "F16":
-		fromF16(dst, t.data)
-	default:
-		return fmt.Errorf("weights: %s: tensor %s is %s, want F32, BF16 or F16", t.file, name, t.dtype)
-	}
-	return nil
-}
 
 // Close unmaps the files. A second Close does nothing.
 func (s *Store) Close() error {

@@ -248,7 +248,7 @@ func TestHash(t *testing.T) {
 	wantError(t, err, "neither")
 }
 
-func open(t *testing.T, path string) *Store {
+func open(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(path)
 	check(t, err)
@@ -256,7 +256,7 @@ func open(t *testing.T, path string) *Store {
 	return s
 }
 
-func read(t *testing.T, s *Store, name string) []float32 {
+func read(t testing.TB, s *Store, name string) []float32 {
 	t.Helper()
 	n := 1
 	for _, d := range s.Shape(name) {
@@ -267,7 +267,7 @@ func read(t *testing.T, s *Store, name string) []float32 {
 	return dst
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +281,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func wantError(t *testing.T, err error, parts ...string) {
+func wantError(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("no error, want one with %q", parts)

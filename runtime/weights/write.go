@@ -38,33 +38,48 @@ func Write(path string, tensors []Tensor, dtype string, metadata map[string]stri
 }
 
 func write(path string, tensors []Tensor, dtype string, metadata map[string]string) error {
-	sorted := slices.SortedFunc(slices.Values(tensors), func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
-	header, err := buildHeader(sorted, dtype, metadata)
+	f, err := pending(path, tensors, dtype, metadata)
 	if err != nil {
 		return err
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup() // a no-op after the replacement
-	w := bufio.NewWriterSize(f, 1<<20)
-	if _, err := w.Write(header); err != nil {
-		return err
-	}
-	for i := range sorted {
-		if err := writeData(w, &sorted[i], dtype); err != nil {
-			return fmt.Errorf("tensor %s: %w", sorted[i].Name, err)
-		}
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	defer f.Cleanup()                                  // a no-op after the replacement
 	if err := f.CloseAtomicallyReplace(); err != nil { // syncs the file first
 		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
+
+// pending writes a safetensors file beside path that has yet to take its place. Whoever called cleans it up.
+func pending(path string, tensors []Tensor, dtype string, metadata map[string]string) (*renameio.PendingFile, error) {
+	sorted := slices.SortedFunc(slices.Values(tensors), byName)
+	header, err := buildHeader(sorted, dtype, metadata)
+	if err != nil {
+		return nil, err
+	}
+	f, err := renameio.NewPendingFile(path, renameio.WithPermissions(0o644))
+	if err != nil {
+		return nil, err
+	}
+	if err := fill(f, header, sorted, dtype); err != nil {
+		return nil, errors.Join(err, f.Cleanup())
+	}
+	return f, nil
+}
+
+func fill(to io.Writer, header []byte, tensors []Tensor, dtype string) error {
+	w := bufio.NewWriterSize(to, 1<<20)
+	if _, err := w.Write(header); err != nil {
+		return err
+	}
+	for i := range tensors {
+		if err := writeData(w, &tensors[i], dtype); err != nil {
+			return fmt.Errorf("tensor %s: %w", tensors[i].Name, err)
+		}
+	}
+	return w.Flush()
+}
+
+func byName(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) }
 
 // buildHeader lays the tensors out one after the other and returns the file's beginning: length and header.
 func buildHeader(tensors []Tensor, dtype string, metadata map[string]string) ([]byte, error) {

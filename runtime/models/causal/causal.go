@@ -83,10 +83,15 @@ func (m *Model) Render(messages []chat.Message) (string, error) { return chat.Ch
 
 // Prompt is the tokens of a rendered conversation at positions 0, 1, 2 and so on.
 func (m *Model) Prompt(tok *token.Tokenizer, text string, pictures []*models.Picture) (*models.Prompt, error) {
+	return m.Place(tok.Encode(text), pictures)
+}
+
+// Place puts tokens at positions 0, 1, 2 and so on.
+func (m *Model) Place(ids []int, pictures []*models.Picture) (*models.Prompt, error) {
 	if len(pictures) > 0 {
 		return nil, fmt.Errorf("a policy of family %s reads no images", m.family)
 	}
-	return models.TextPrompt(tok.Encode(text)), nil
+	return models.TextPrompt(ids), nil
 }
 
 // CheckTokenizer wants a row of the embedding for every id, and the stop tokens among the tokenizer's.

@@ -50,6 +50,9 @@ func (c *Config) CheckCompletion(maxTokens int) error {
 	return nil
 }
 
+// Embedding is the name of the token embedding [V, D].
+func (c *Config) Embedding() string { return c.Prefix + "embed_tokens.weight" }
+
 func (c *Config) heads() nn.Heads {
 	return nn.Heads{Query: c.Heads, KV: c.KVHeads, Width: c.HeadWidth}
 }

@@ -2,7 +2,6 @@ package decoder
 
 import (
 	"fmt"
-	"strings"
 
 	"mixr/runtime/graph"
 	"mixr/runtime/nn"
@@ -26,7 +25,7 @@ func Specs(c *Config) []nn.Spec {
 // Module names the part of a decoder that a parameter belongs to: embedding, or decoder (layers, final norm and an untied head). A
 // tied head is the embedding.
 func Module(c *Config, param string) string {
-	if strings.HasPrefix(param, c.Prefix+"embed_tokens.") {
+	if param == c.Embedding() {
 		return "embedding"
 	}
 	return "decoder"

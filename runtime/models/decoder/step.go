@@ -41,7 +41,7 @@ func Step(p *nn.Params, c *Config, in StepIn) (hidden *graph.Value, own []KV) {
 	in.want(c)
 	x := graph.Gather(embedding(p, c), graph.Reshape(in.Token, -1, 1)) // [G, 1, D]
 	for i := range c.Layers {
-		x = layer(p.At("%slayers.%d", c.Prefix, i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+		x = layer(p.At("%slayers.%d", c.Prefix, i).Layer(i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
 			kv := KV{
 				graph.TensorScatter(in.Own[i].K, heads.Keys(k), in.At),
 				graph.TensorScatter(in.Own[i].V, heads.Keys(v), in.At),

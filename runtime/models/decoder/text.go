@@ -40,7 +40,7 @@ func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV)
 	mask := heads.Mask(in.Mask) // [N, 1, h*T, T]
 	x := in.Embeds
 	for i := range c.Layers {
-		x = layer(p.At("%slayers.%d", c.Prefix, i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+		x = layer(p.At("%slayers.%d", c.Prefix, i).Layer(i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
 			k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
 			caches = append(caches, KV{k, v})
 			return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
@@ -80,7 +80,7 @@ func Head(p *nn.Params, c *Config) *graph.Value {
 }
 
 func embedding(p *nn.Params, c *Config) *graph.Value {
-	return p.Weight(c.Prefix+"embed_tokens.weight", c.Vocab, c.Width)
+	return p.Weight(c.Embedding(), c.Vocab, c.Width)
 }
 
 // Declare adds the whole decoder to a graph for the sake of its parameters, in the order of the data flow.

@@ -15,6 +15,7 @@ import (
 	"mixr/runtime/chat"
 	"mixr/runtime/models"
 	"mixr/runtime/models/causal"
+	"mixr/runtime/models/internvl"
 	"mixr/runtime/models/qwen25vl"
 	"mixr/runtime/token"
 )
@@ -37,6 +38,9 @@ var loaders = map[string]func(dir string) (models.Model, error){
 	"qwen2":      func(dir string) (models.Model, error) { return causal.Load(dir) },
 	"llama":      func(dir string) (models.Model, error) { return causal.Load(dir) },
 	"mistral":    func(dir string) (models.Model, error) { return causal.Load(dir) },
+
+	"internvl":      func(dir string) (models.Model, error) { return internvl.Load(dir) }, // transformers' layout
+	"internvl_chat": func(dir string) (models.Model, error) { return internvl.Load(dir) }, // the original one
 }
 
 // LoadModel reads config.json in dir and what stands beside it.

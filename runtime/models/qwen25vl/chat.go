@@ -16,28 +16,49 @@ const (
 	visionStart = "<|vision_start|>"
 	visionEnd   = "<|vision_end|>"
 	imagePad    = "<|image_pad|>"
+	videoPad    = "<|video_pad|>"
 )
 
-// Render writes a conversation in ChatML, each image as <|vision_start|><|image_pad|><|vision_end|>.
+// Render writes a conversation in ChatML, each image as <|vision_start|><|image_pad|><|vision_end|> and each video with <|video_pad|>.
 //
 // differs: the published template adds a system message, "You are a helpful assistant.", where there is none.
 func (c *Config) Render(messages []chat.Message) (string, error) {
-	return chat.ChatML(messages, visionStart+imagePad+visionEnd)
+	placeholder := map[chat.Kind]string{chat.Image: visionStart + imagePad + visionEnd, chat.Video: visionStart + videoPad + visionEnd}
+	var written []chat.Message
+	for _, m := range messages {
+		parts := make([]chat.Part, len(m.Content))
+		for i, part := range m.Content {
+			if text, ok := placeholder[part.Kind]; ok {
+				part = chat.Part{Kind: chat.Text, Text: text}
+			}
+			parts[i] = part
+		}
+		written = append(written, chat.Message{Role: m.Role, Content: parts})
+	}
+	return chat.ChatML(written, "")
 }
 
-// expand tokenizes rendered text in which each picture is one <|image_pad|>, writing as many as the picture has merged visual tokens.
+// expand tokenizes rendered text in which each picture is one <|image_pad|> or, a video, one <|video_pad|>, writing as many as the
+// picture has merged visual tokens.
 func (c *Config) expand(tok *token.Tokenizer, text string, pictures []*models.Picture) ([]int, error) {
-	parts := strings.Split(text, imagePad)
-	if len(parts)-1 != len(pictures) {
-		return nil, fmt.Errorf("qwen25vl: the prompt has %d %s for %d pictures", len(parts)-1, imagePad, len(pictures))
+	if n := strings.Count(text, imagePad) + strings.Count(text, videoPad); n != len(pictures) {
+		return nil, fmt.Errorf("qwen25vl: the prompt has %d placeholders (%s or %s) for %d pictures", n, imagePad, videoPad, len(pictures))
 	}
 	var b strings.Builder
-	for i, part := range parts {
-		b.WriteString(part)
-		if i < len(pictures) {
-			b.WriteString(strings.Repeat(imagePad, pictures[i].Tokens))
+	for i, p := range pictures {
+		pad, other := imagePad, videoPad
+		if p.Video {
+			pad, other = videoPad, imagePad
 		}
+		before, rest, ok := strings.Cut(text, pad)
+		if !ok || strings.Contains(before, other) {
+			return nil, fmt.Errorf("qwen25vl: placeholder %d of the prompt is %s, picture %d has %s", i, other, i, pad)
+		}
+		b.WriteString(before)
+		b.WriteString(strings.Repeat(pad, p.Tokens))
+		text = rest
 	}
+	b.WriteString(text)
 	return tok.Encode(b.String()), nil
 }
 
@@ -55,6 +76,7 @@ func (c *Config) CheckTokenizer(tok *token.Tokenizer) error {
 		{visionStart, "vision_start_token_id", c.VisionStartTokenID},
 		{visionEnd, "vision_end_token_id", c.VisionEndTokenID},
 		{imagePad, "image_token_id", c.ImageTokenID},
+		{videoPad, "video_token_id", c.VideoTokenID},
 	} {
 		if id, ok := tok.ID(t.text); !ok || id != t.id {
 			return fmt.Errorf("qwen25vl: tokenizer.json has %s as %s, config.json's %s is %d", t.text, idOrNone(id, ok), t.field, t.id)

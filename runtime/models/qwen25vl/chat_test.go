@@ -44,10 +44,7 @@ func TestPrompt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var pictures []*models.Picture
-		for _, g := range tc.grids {
-			pictures = append(pictures, &models.Picture{Tokens: g.Merged(), Grid: [3]int{1, g.H, g.W}})
-		}
+		pictures := stillImages(tc.grids...)
 		p, err := c.Prompt(tok, text, pictures)
 		if err != nil {
 			t.Error(err)
@@ -70,7 +67,32 @@ func TestPrompt(t *testing.T) {
 	if want := slices.Concat([]int{1}, tok.Encode("user\nx"), []int{2}, tok.Encode("\n"), []int{1}, tok.Encode("assistant\n")); err != nil || !slices.Equal(p.IDs, want) {
 		t.Errorf("got %v, %v, want %v", p, err, want)
 	}
-	if _, err := c.Prompt(tok, "a picture: <|image_pad|>", nil); err == nil || !strings.Contains(err.Error(), "1 <|image_pad|> for 0 pictures") {
+	if _, err := c.Prompt(tok, "a picture: <|image_pad|>", nil); err == nil || !strings.Contains(err.Error(), "1 placeholders (<|image_pad|> or <|video_pad|>) for 0 pictures") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestPromptOfVideos(t *testing.T) {
+	c, tok := nanoConfig(t), nanoTokenizer(t)
+	image, clip := stillImages(Grid{2, 4})[0], video(2, 2, 2, 2)
+	ask := func(kinds ...chat.Kind) string {
+		messages := chat.Ask("", "What moves?", len(kinds))
+		for i, k := range kinds {
+			messages[0].Content[i].Kind = k
+		}
+		text, err := c.Render(messages)
+		check(t, err)
+		return text
+	}
+	p, err := c.Prompt(tok, ask(chat.Video, chat.Image), []*models.Picture{clip, image})
+	check(t, err)
+	want := "<|im_start|>user\n<|vision_start|><|video_pad|><|video_pad|><|vision_end|><|vision_start|><|image_pad|><|image_pad|><|vision_end|>" +
+		"What moves?<|im_end|>\n<|im_start|>assistant\n"
+	if got := tok.Decode(p.IDs, false); got != want {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	_, err = c.Prompt(tok, ask(chat.Video, chat.Image), []*models.Picture{image, clip})
+	if err == nil || !strings.Contains(err.Error(), "placeholder 0 of the prompt is <|video_pad|>, picture 0 has <|image_pad|>") {
 		t.Errorf("got error %v", err)
 	}
 }

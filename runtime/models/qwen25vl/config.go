@@ -51,7 +51,7 @@ type Config struct {
 	VisionStartTokenID int `json:"vision_start_token_id"`
 	VisionEndTokenID   int `json:"vision_end_token_id"`
 	ImageTokenID       int `json:"image_token_id"` // <|image_pad|>, one for each merged visual token
-	VideoTokenID       int `json:"video_token_id"`
+	VideoTokenID       int `json:"video_token_id"` // <|video_pad|>, the same for videos
 
 	Vision VisionConfig `json:"vision_config"`
 
@@ -80,6 +80,9 @@ type VisionConfig struct {
 	SpatialMergeSize  int    `json:"spatial_merge_size"`
 	WindowSize        int    `json:"window_size"`           // pixels along a side of an attention window
 	FullAttBlocks     []int  `json:"fullatt_block_indexes"` // blocks that attend over the whole image
+	// TokensPerSecond is how many positions of the t axis a second of video is; 4 if absent, as in the reference, 2 in released
+	// checkpoints.
+	TokensPerSecond float64 `json:"tokens_per_second"`
 }
 
 // HeadDim is E of the text model.
@@ -88,7 +91,7 @@ func (c *Config) HeadDim() int { return c.HiddenSize / c.NumHeads }
 // HeadDim is E of the vision model.
 func (v *VisionConfig) HeadDim() int { return v.HiddenSize / v.NumHeads }
 
-// Full reports whether vision block i attends over the whole image rather than within windows.
+// Full reports whether vision block i attends over a whole image, or step of a video, rather than within windows.
 func (v *VisionConfig) Full(i int) bool { return slices.Contains(v.FullAttBlocks, i) }
 
 // windowUnits is the number of merged visual tokens along a side of an attention window.
@@ -143,7 +146,7 @@ func ParseConfig(b []byte) (*Config, error) {
 		InitializerRange: 0.02,
 		Vision: VisionConfig{
 			HiddenAct: "silu", InChannels: channels, PatchSize: PatchSize,
-			TemporalPatchSize: TemporalPatch, SpatialMergeSize: MergeSize,
+			TemporalPatchSize: TemporalPatch, SpatialMergeSize: MergeSize, TokensPerSecond: 4,
 		},
 	}
 	var nested struct {
@@ -235,6 +238,7 @@ func (c *Config) validate() error {
 	exactly("vision_config.spatial_merge_size", v.SpatialMergeSize, MergeSize)
 	want(v.WindowSize >= PatchSize*MergeSize && v.WindowSize%(PatchSize*MergeSize) == 0,
 		"vision_config.window_size: got %d, want a positive multiple of %d pixels", v.WindowSize, PatchSize*MergeSize)
+	want(v.TokensPerSecond > 0, "vision_config.tokens_per_second: got %g, want > 0", v.TokensPerSecond)
 	for _, i := range v.FullAttBlocks {
 		want(i >= 0 && i < v.Depth, "vision_config.fullatt_block_indexes: got %d, want 0 to %d (depth - 1)", i, v.Depth-1)
 	}

@@ -24,8 +24,8 @@ func nanoConfig(tb testing.TB) *Config {
 
 func TestLoadConfigNano(t *testing.T) {
 	c := nanoConfig(t)
-	if c.HeadDim() != 32 || c.Vision.HeadDim() != 32 || !slices.Equal(c.StopIDs, []int{0, 2}) {
-		t.Errorf("head widths %d and %d, stop %v; want 32, 32 and [0 2]", c.HeadDim(), c.Vision.HeadDim(), c.StopIDs)
+	if c.HeadDim() != 32 || c.Vision.HeadDim() != 32 || !slices.Equal(c.StopIDs, []int{2, 0}) {
+		t.Errorf("head widths %d and %d, stop %v; want 32, 32 and [2 0]", c.HeadDim(), c.Vision.HeadDim(), c.StopIDs)
 	}
 	if c.Vision.Full(0) || !c.Vision.Full(1) || c.Vision.Full(2) || !c.Vision.Full(3) {
 		t.Errorf("full attention in blocks %v, want 1 and 3", c.Vision.FullAttBlocks)
@@ -131,7 +131,7 @@ func TestLoadConfigNamesFile(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"config.json", "", "config.json"},
 		{"generation_config.json", `{"eos_token_id": 99999}`, "eos_token_id: got 99999"},
-		{"generation_config.json", `{"eos_token_id": []}`, "empty list"},
+		{"generation_config.json", `{"eos_token_id": []}`, "a list of at least one"},
 		{"generation_config.json", `{"eos_token_id": "x"}`, `got "x"`},
 		{"preprocessor_config.json", `{"image_mean": [0.5, 0.5, 0.5]}`, "image_mean: got [0.5 0.5 0.5]"},
 		{"preprocessor_config.json", `{"image_std": [0.5, 0.5, 0.5], "patch_size": 16}`, "patch_size: got 16, want 14"},

@@ -57,7 +57,7 @@ func TestDecodeEqualsForward(t *testing.T) {
 			}
 
 			prompt := m.forward(t, p, nil)
-			_, next, err := c.Positions(p.ids, p.grids)
+			_, next, err := c.Positions(p.ids, p.pictures)
 			check(t, err)
 			const capacity = 7
 			k, e, half := c.NumKVHeads, c.HeadDim(), c.HeadDim()/2

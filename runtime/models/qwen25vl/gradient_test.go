@@ -24,7 +24,7 @@ func (s scoring) graph(m *model) func(g *graph.Graph) {
 	return func(g *graph.Graph) {
 		c := m.c
 		p := nn.NewParams(g)
-		hidden, _ := text(g, p, c, Vision(p, c, visionIn(g, c)))
+		hidden, _ := text(g, p, c, c.Tower(g, p))
 		rows := graph.Gather(graph.Reshape(hidden, -1, c.HiddenSize), g.Input("select", graph.I64, "C")) // [C, D]
 		logp, _ := graph.LogProb(rows, decoder.Head(p, c.Decoder()), g.Input("target", graph.I64, "C"), g.Input("temperature", graph.F32, 1))
 		loss := graph.SumAll(graph.Mul(logp, g.Input("weight", graph.F32, "C")))
@@ -172,12 +172,12 @@ func TestPaddingIsInert(t *testing.T) {
 	r := orttest.NewRunner(t, "gradient", s.graph(m))
 	want := r.Run(m.with(s.feeds(t, m)))
 	feeds := s.feeds(t, m)
-	padded := 0
+	padded, patches := 0, len(feeds["patch_pos"].Data.([]int64))
 	for _, name := range []string{"window", "full"} {
 		mask, index := feeds[name+"_mask"].Floats(), feeds[name+"_index"].Data.([]int64)
 		for i := range index {
 			if mask[i] != 0 {
-				index[i] = int64((7*i + 3) % (len(s.p.pixels) / PatchDim))
+				index[i] = int64((7*i + 3) % patches)
 				padded++
 			}
 		}

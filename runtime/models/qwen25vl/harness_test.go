@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mixr/runtime/graph"
+	"mixr/runtime/models"
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 	"mixr/runtime/ort/orttest"
@@ -21,7 +22,7 @@ func tiny() *Config {
 		ImageTokenID: 53, VideoTokenID: 54,
 		Vision: VisionConfig{
 			Depth: 3, HiddenSize: 24, IntermediateSize: 20, NumHeads: 3, InChannels: 3, OutHiddenSize: 32,
-			PatchSize: 14, TemporalPatchSize: 2, SpatialMergeSize: 2, WindowSize: 56, FullAttBlocks: []int{1},
+			PatchSize: 14, TemporalPatchSize: 2, SpatialMergeSize: 2, WindowSize: 56, FullAttBlocks: []int{1}, TokensPerSecond: 3,
 		},
 	}
 }
@@ -71,30 +72,47 @@ func (m *model) reference() *reference {
 	return r
 }
 
-// prompt is a token sequence with its images.
+// prompt is a token sequence with its pictures.
 type prompt struct {
-	ids    []int
-	grids  []Grid
-	pixels []float32 // [P, 1176]
+	ids      []int
+	pictures []*models.Picture
 }
 
-// newPrompt writes two text tokens, then each image followed by three text tokens, and text more tokens.
+// stillImages are pictures of those grids, without pixels.
+func stillImages(grids ...Grid) (pictures []*models.Picture) {
+	for _, g := range grids {
+		pictures = append(pictures, &models.Picture{Tokens: g.Merged(), Grid: [3]int{1, g.H, g.W}})
+	}
+	return pictures
+}
+
+// video is a picture of that grid, without pixels.
+func video(fps float64, t, h, w int) *models.Picture {
+	return &models.Picture{Tokens: t * h * w / MergeUnit, Grid: [3]int{t, h, w}, Video: true, FPS: fps}
+}
+
+// newPrompt is mixed for images.
 func newPrompt(c *Config, seed uint64, text int, grids ...Grid) prompt {
+	return mixed(c, seed, text, stillImages(grids...)...)
+}
+
+// mixed writes two text tokens, then each picture, filled with noise, and three text tokens, and text more tokens.
+func mixed(c *Config, seed uint64, text int, pictures ...*models.Picture) prompt {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	p := prompt{grids: grids}
+	p := prompt{pictures: pictures}
 	words := func(n int) {
 		for range n {
 			p.ids = append(p.ids, rng.IntN(50))
 		}
 	}
 	words(2)
-	for _, g := range grids {
-		for range g.Merged() {
-			p.ids = append(p.ids, c.ImageTokenID)
+	for _, picture := range pictures {
+		for range picture.Tokens {
+			p.ids = append(p.ids, c.pad(picture))
 		}
 		words(3)
-		for range g.Patches() * PatchDim {
-			p.pixels = append(p.pixels, float32(rng.NormFloat64()))
+		for range picture.Tokens * MergeUnit * PatchDim {
+			picture.Pixels = append(picture.Pixels, float32(rng.NormFloat64()))
 		}
 	}
 	words(text)
@@ -104,18 +122,16 @@ func newPrompt(c *Config, seed uint64, text int, grids ...Grid) prompt {
 // logits are the reference's, [T][V].
 func (p prompt) logits(r *reference) matrix {
 	var pixels matrix
-	for i := 0; i < len(p.pixels); i += PatchDim {
-		row := make([]float64, PatchDim)
-		for j := range row {
-			row[j] = float64(p.pixels[i+j])
+	for _, picture := range p.pictures {
+		for i := 0; i < len(picture.Pixels); i += PatchDim {
+			row := make([]float64, PatchDim)
+			for j := range row {
+				row[j] = float64(picture.Pixels[i+j])
+			}
+			pixels = append(pixels, row)
 		}
-		pixels = append(pixels, row)
 	}
-	var grids [][2]int
-	for _, g := range p.grids {
-		grids = append(grids, [2]int{g.H, g.W})
-	}
-	return r.logits(p.ids, pixels, grids)
+	return r.logits(p.ids, pixels, p.pictures)
 }
 
 func check(t *testing.T, err error) {
@@ -125,36 +141,14 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// visionIn declares the inputs of the vision tower, and visionFeeds fills them.
-func visionIn(g *graph.Graph, c *Config) VisionIn {
-	half := c.Vision.HeadDim() / 2
-	windows := func(name string) Windows {
-		return Windows{
-			Index:   g.Input(name+"_index", graph.I64, "W_"+name, "S_"+name),
-			Inverse: g.Input(name+"_inverse", graph.I64, "4*M"),
-			Mask:    g.Input(name+"_mask", graph.F32, "W_"+name, 1, 1, "S_"+name),
-		}
-	}
-	return VisionIn{
-		Pixels: g.Input("pixels", graph.F32, "4*M", PatchDim),
-		Pos:    g.Input("patch_pos", graph.I64, 1, "4*M"),
-		Cos:    g.Input("patch_cos", graph.F32, "4*M", half),
-		Sin:    g.Input("patch_sin", graph.F32, "4*M", half),
-		Window: windows("window"),
-		Full:   windows("full"),
-	}
-}
-
+// visionFeeds fills the inputs that Tower declares.
 func visionFeeds(c *Config, p prompt, feeds map[string]orttest.Value) {
-	f, half := c.VisionFeed(p.grids), c.Vision.HeadDim()/2
-	n := len(p.pixels) / PatchDim
-	feeds["pixels"] = orttest.F32(p.pixels, n, PatchDim)
-	feeds["patch_pos"] = orttest.I64(f.Pos, 1, n)
-	feeds["patch_cos"], feeds["patch_sin"] = orttest.F32(f.Cos, n, half), orttest.F32(f.Sin, n, half)
-	for name, l := range map[string]Layout{"window": f.Window, "full": f.Full} {
-		feeds[name+"_index"] = orttest.I64(l.Index, l.Groups, l.Slots)
-		feeds[name+"_inverse"] = orttest.I64(l.Inverse, n)
-		feeds[name+"_mask"] = orttest.F32(l.Mask, l.Groups, 1, 1, l.Slots)
+	for _, in := range c.Feed(p.pictures) {
+		if in.F32 != nil {
+			feeds[in.Name] = orttest.F32(in.F32, in.Shape...)
+		} else {
+			feeds[in.Name] = orttest.I64(in.I64, in.Shape...)
+		}
 	}
 }
 
@@ -177,7 +171,7 @@ func text(g *graph.Graph, p *nn.Params, c *Config, features *graph.Value) (*grap
 // textFeeds feeds one row: a prompt, then its completions one after the other, each seeing the prompt and itself.
 func textFeeds(t *testing.T, c *Config, p prompt, completions [][]int, feeds map[string]orttest.Value) {
 	t.Helper()
-	pos, next, err := c.Positions(p.ids, p.grids)
+	pos, next, err := c.Positions(p.ids, p.pictures)
 	check(t, err)
 	ids, owner := p.ids, make([]int, len(p.ids)) // owner 0 is the prompt
 	for g, completion := range completions {
@@ -218,7 +212,7 @@ func logitsGraph(c *Config, images bool) func(g *graph.Graph) {
 		p := nn.NewParams(g)
 		var features *graph.Value
 		if images {
-			features = Vision(p, c, visionIn(g, c))
+			features = c.Tower(g, p)
 		}
 		hidden, caches := text(g, p, c, features)
 		g.Output("logits", graph.Linear(graph.Reshape(hidden, -1, c.HiddenSize), decoder.Head(p, c.Decoder()), nil))
@@ -234,8 +228,8 @@ func (m *model) forward(t *testing.T, p prompt, completions [][]int) map[string]
 	t.Helper()
 	feeds := map[string]orttest.Value{}
 	textFeeds(t, m.c, p, completions, feeds)
-	if len(p.grids) > 0 {
+	if len(p.pictures) > 0 {
 		visionFeeds(m.c, p, feeds)
 	}
-	return orttest.NewRunner(t, "logits", logitsGraph(m.c, len(p.grids) > 0)).Run(m.with(feeds))
+	return orttest.NewRunner(t, "logits", logitsGraph(m.c, len(p.pictures) > 0)).Run(m.with(feeds))
 }

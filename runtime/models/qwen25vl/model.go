@@ -1,7 +1,6 @@
 package qwen25vl
 
 import (
-	"fmt"
 	"strings"
 
 	"mixr/runtime/graph"
@@ -72,7 +71,7 @@ func (c *Config) Feed(pictures []*models.Picture) []models.Input {
 	for _, p := range pictures {
 		pixels = append(pixels, p.Pixels...)
 	}
-	f := c.VisionFeed(grids(pictures))
+	f := c.VisionFeed(stills(pictures))
 	n := len(f.Pos)
 	in := []models.Input{
 		{Name: "pixels", Shape: []int{n, PatchDim}, F32: pixels},
@@ -92,26 +91,21 @@ func (c *Config) Feed(pictures []*models.Picture) []models.Input {
 	return in
 }
 
-func grids(pictures []*models.Picture) []Grid {
+// stills are the grids that attention stays within: one for an image, one a step for a video. The tower knows no time beyond the two
+// frames in a patch: each step has its own windows, its own full attention, and the rotary angles of rows and columns alone.
+func stills(pictures []*models.Picture) []Grid {
 	var out []Grid
 	for _, p := range pictures {
-		out = append(out, Grid{H: p.Grid[1], W: p.Grid[2]})
+		for range p.Grid[0] {
+			out = append(out, Grid{H: p.Grid[1], W: p.Grid[2]})
+		}
 	}
 	return out
 }
 
-// Picture resizes an image and cuts it in patches; see Preprocess.
+// Picture is Preprocess.
 func (c *Config) Picture(frames []images.RGB, limits models.Limits) (*models.Picture, error) {
-	if len(frames) != 1 {
-		return nil, fmt.Errorf("qwen25vl: got %d frames, want 1: videos are not supported", len(frames))
-	}
-	p, err := Preprocess(frames[0], limits.MinPixels, limits.MaxPixels)
-	if err != nil {
-		return nil, err
-	}
-	return &models.Picture{
-		Pixels: p.Pixels, Tokens: p.Merged(), Grid: [3]int{1, p.H, p.W}, Width: p.Width, Height: p.Height,
-	}, nil
+	return Preprocess(frames, limits)
 }
 
 // Blank is one merge unit of zeros.
@@ -128,7 +122,14 @@ func (c *Config) Prompt(tok *token.Tokenizer, text string, pictures []*models.Pi
 	if err != nil {
 		return nil, err
 	}
-	p := &models.Prompt{IDs: ids, Feature: c.featureRows(ids)}
-	p.Pos, p.Next, err = c.Positions(ids, grids(pictures))
-	return p, err
+	return c.Place(ids, pictures)
+}
+
+// Place is Prompt for tokens in which every picture's placeholder is already as many as the picture has merged visual tokens.
+func (c *Config) Place(ids []int, pictures []*models.Picture) (*models.Prompt, error) {
+	pos, next, err := c.Positions(ids, pictures)
+	if err != nil {
+		return nil, err
+	}
+	return &models.Prompt{IDs: ids, Pos: pos, Next: next, Feature: c.featureRows(ids)}, nil
 }

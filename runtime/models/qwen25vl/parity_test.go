@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"mixr/runtime/models"
 )
 
 // closeTo fails unless every element of got is within tolerance of want, relative to the root mean square of want.
@@ -35,18 +37,24 @@ func TestParity(t *testing.T) {
 		name   string
 		change func(*Config)
 		grids  []Grid
+		videos []*models.Picture // behind the images
 	}{
-		{"text alone", nil, nil},
-		{"one window", nil, []Grid{{4, 4}}},
-		{"windows divide", nil, []Grid{{8, 4}}},
-		{"windows cut at both borders", nil, []Grid{{6, 10}}},
-		{"one merged token", nil, []Grid{{2, 2}}},
-		{"several images", nil, []Grid{{6, 10}, {2, 4}, {4, 4}}},
-		{"all blocks full", func(c *Config) { c.Vision.FullAttBlocks = []int{0, 1, 2} }, []Grid{{6, 4}, {2, 6}}},
-		{"no block full", func(c *Config) { c.Vision.FullAttBlocks = nil }, []Grid{{6, 4}, {2, 6}}},
-		{"one key head", gqa(1), []Grid{{6, 2}}},
-		{"as many key heads as query heads", gqa(4), []Grid{{6, 2}}},
-		{"untied head", func(c *Config) { c.TieEmbeddings = false }, []Grid{{4, 6}}},
+		{"text alone", nil, nil, nil},
+		{"one window", nil, []Grid{{4, 4}}, nil},
+		{"windows divide", nil, []Grid{{8, 4}}, nil},
+		{"windows cut at both borders", nil, []Grid{{6, 10}}, nil},
+		{"one merged token", nil, []Grid{{2, 2}}, nil},
+		{"several images", nil, []Grid{{6, 10}, {2, 4}, {4, 4}}, nil},
+		{"all blocks full", func(c *Config) { c.Vision.FullAttBlocks = []int{0, 1, 2} }, []Grid{{6, 4}, {2, 6}}, nil},
+		{"no block full", func(c *Config) { c.Vision.FullAttBlocks = nil }, []Grid{{6, 4}, {2, 6}}, nil},
+		{"one key head", gqa(1), []Grid{{6, 2}}, nil},
+		{"as many key heads as query heads", gqa(4), []Grid{{6, 2}}, nil},
+		{"a window row and column left over", nil, []Grid{{10, 6}}, nil},
+		{"as narrow as it gets", nil, []Grid{{2, 30}, {30, 2}}, nil},
+		{"a video of one step", nil, nil, []*models.Picture{video(2, 1, 4, 6)}},
+		{"a video in windows", nil, nil, []*models.Picture{video(1.5, 3, 6, 6)}},
+		{"images and videos", nil, []Grid{{4, 2}, {2, 2}}, []*models.Picture{video(4, 2, 2, 6), video(0.3, 2, 6, 2)}},
+		{"untied head", func(c *Config) { c.TieEmbeddings = false }, []Grid{{4, 6}}, nil},
 	}
 	for i, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
@@ -54,7 +62,7 @@ func TestParity(t *testing.T) {
 			if test.change != nil {
 				test.change(c)
 			}
-			m, p := newModel(c), newPrompt(c, uint64(i), 4, test.grids...)
+			m, p := newModel(c), mixed(c, uint64(i), 4, append(stillImages(test.grids...), test.videos...)...)
 			got := m.forward(t, p, nil)["logits"].Floats()
 			closeTo(t, "logits", got, p.logits(m.reference()), 2e-4)
 		})

@@ -7,16 +7,8 @@ import (
 	"slices"
 
 	"mixr/runtime/images"
+	"mixr/runtime/models"
 )
-
-// Patches is one image as the vision model reads it.
-type Patches struct {
-	Grid
-	Width, Height int // pixels after resizing: 14 times the grid; coordinates that the model writes are in these
-	// Pixels is [P, 1176]. Patches are in the order of Grid.patch: merged tokens in raster order, the four patches of
-	// each together. A patch is [3, 2, 14, 14]: channel (RGB), frame (a still image twice), row, column.
-	Pixels []float32
-}
 
 // CLIP's mean and standard deviation of the RGB channels at 0 to 1, image_mean and image_std of every Qwen2.5-VL.
 var (
@@ -24,33 +16,90 @@ var (
 	imageStd  = [channels]float32{0.26862954, 0.26130258, 0.27577711}
 )
 
-// Preprocess resizes an image to SmartResize's size with Pillow's bicubic filter, normalises it and cuts it into patches
-// (Hugging Face: Qwen2VLImageProcessor with Pillow). Transparency is dropped, not composed over a colour. The numbers
-// equal the reference's to the last bit for the same decoded pixels.
-func Preprocess(src images.RGB, minPixels, maxPixels int) (*Patches, error) {
-	w, h, err := SmartResize(src.W, src.H, minPixels, maxPixels)
+// Preprocess turns one image, or the frames of a video, into patches: it resizes with Pillow's bicubic filter, normalises and cuts.
+//
+// An image is resized to SmartResize's size, and each of its patches holds it twice. The frames of a video have one size, and are
+// resized to that of an image within videoLimits; two frames make a step of the grid, and a last frame without a partner stands
+// twice. There is nothing between frames to interpolate: which frames, and at what rate, is the caller's choice.
+//
+// Pixels is [T*H*W, 1176]: step after step, the patches of a step in the order of Grid.patch, merged tokens in raster order and the
+// four patches of each together. A patch is [3, 2, 14, 14]: channel (RGB), frame, row, column.
+//
+// Reference: Qwen2VLImageProcessor and Qwen2VLVideoProcessor of Hugging Face transformers.
+func Preprocess(frames []images.RGB, limits models.Limits) (*models.Picture, error) {
+	if len(frames) == 0 {
+		return nil, errors.New("qwen25vl: a picture without frames")
+	}
+	for i, f := range frames {
+		if f.W != frames[0].W || f.H != frames[0].H {
+			return nil, fmt.Errorf("qwen25vl: frame %d has %d by %d pixels, frame 0 has %d by %d: a video's frames have one size",
+				i, f.W, f.H, frames[0].W, frames[0].H)
+		}
+	}
+	if len(frames) > 1 {
+		limits = videoLimits(len(frames), limits)
+	}
+	w, h, err := SmartResize(frames[0].W, frames[0].H, limits.MinPixels, limits.MaxPixels)
 	if err != nil {
 		return nil, fmt.Errorf("qwen25vl: %w", err)
 	}
-	src = images.Bicubic(src, w, h)
-	p := &Patches{Grid: Grid{H: h / PatchSize, W: w / PatchSize}, Width: w, Height: h}
-	p.Pixels = make([]float32, 0, p.Patches()*PatchDim)
+	g, steps := Grid{H: h / PatchSize, W: w / PatchSize}, (len(frames)+TemporalPatch-1)/TemporalPatch
+	p := &models.Picture{
+		Pixels: make([]float32, 0, steps*g.Patches()*PatchDim),
+		Tokens: steps * g.Merged(), Grid: [3]int{steps, g.H, g.W}, Width: w, Height: h,
+	}
+	if len(frames) > 1 {
+		p.Video, p.FPS = true, defaultFPS
+	}
 	normal := normalised()
-	for i := range p.Patches() {
-		row, column := p.patch(i)
+	for step := range steps {
+		var pair [TemporalPatch]images.RGB
+		for i := range pair {
+			if at := TemporalPatch*step + i; at < len(frames) {
+				pair[i] = images.Bicubic(frames[at], w, h)
+			} else { // a still image, or the last frame of an odd number
+				pair[i] = pair[i-1]
+			}
+		}
+		p.Pixels = appendPatches(p.Pixels, g, pair, &normal)
+	}
+	return p, nil
+}
+
+// defaultFPS is the rate for which the reference takes a video that says none: a step of two frames a second.
+const defaultFPS = 2
+
+// videoLimits are the limits of one of n frames: those of an image, but a long video has videoPixels in all, which its frames share,
+// down to 1.05 of the minimum each.
+//
+// Reference: Qwen2VLVideoProcessor with cap_pixels_per_frame, which is what the authors' own qwen-vl-utils does. Both have other
+// default limits for frames than for images, 128 and 768 tokens; here limits are the experiment's.
+func videoLimits(n int, l models.Limits) models.Limits {
+	share := videoPixels * TemporalPatch / n
+	return models.Limits{MinPixels: l.MinPixels, MaxPixels: max(min(l.MaxPixels, share), int(float64(l.MinPixels)*1.05))}
+}
+
+// videoPixels is 90 % of 128000 tokens of 28 by 28 pixels, counted over the steps of a video.
+const videoPixels = 128000 * PatchSize * MergeSize * PatchSize * MergeSize * 9 / 10
+
+// appendPatches cuts two resized frames.
+func appendPatches(to []float32, g Grid, frames [TemporalPatch]images.RGB, normal *[channels][256]float32) []float32 {
+	w := g.W * PatchSize
+	for i := range g.Patches() {
+		row, column := g.patch(i)
 		corner := channels * (row*PatchSize*w + column*PatchSize)
 		for c := range channels {
-			for range TemporalPatch {
+			for _, frame := range frames {
 				for y := range PatchSize {
-					line := src.Pix[corner+channels*y*w+c:]
+					line := frame.Pix[corner+channels*y*w+c:]
 					for x := range PatchSize {
-						p.Pixels = append(p.Pixels, normal[c][line[channels*x]])
+						to = append(to, normal[c][line[channels*x]])
 					}
 				}
 			}
 		}
 	}
-	return p, nil
+	return to
 }
 
 // normalised tabulates (level/255 - mean)/std for every channel and level, rounded to float32 where the reference

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mixr/runtime/models"
 )
 
 func TestPositionsByHand(t *testing.T) {
@@ -36,22 +38,25 @@ func TestPositionsByHand(t *testing.T) {
 		{"images without text between", []int{image, image, image}, []Grid{{2, 2}, {2, 4}}, []int{0, 1, 1}, []int{0, 1, 1}, []int{0, 1, 2}, 3},
 		{"empty", nil, nil, []int{}, []int{}, []int{}, 0},
 	} {
-		pos, next, err := c.Positions(tc.ids, tc.grids)
+		pos, next, err := c.Positions(tc.ids, stillImages(tc.grids...))
 		if want := [3][]int{tc.t, tc.h, tc.w}; err != nil || next != tc.next || !reflect.DeepEqual(pos, want) {
 			t.Errorf("%s:\n got %v, next %d, %v\nwant %v, next %d", tc.name, pos, next, err, want, tc.next)
 		}
 	}
 	for want, tc := range map[string]struct {
-		ids   []int
-		grids []Grid
+		ids      []int
+		pictures []*models.Picture
 	}{
-		"beyond the 0 images":    {[]int{text, image}, nil},
-		"has 1 tokens from":      {[]int{text, image, text, image}, []Grid{{4, 2}}},
-		"tokens for 1":           {[]int{text, image}, []Grid{{2, 2}, {2, 2}}},
-		"videos are not support": {[]int{text, c.VideoTokenID}, nil},
+		"token 1 is an image token beyond the 0 pictures": {[]int{text, image}, nil},
+		"token 1 is a video token beyond the 0 pictures":  {[]int{text, c.VideoTokenID}, nil},
+		"picture 0 has 1 tokens from token 1 on":          {[]int{text, image, text, image}, stillImages(Grid{4, 2})},
+		"tokens for 1":                                    {[]int{text, image}, stillImages(Grid{2, 2}, Grid{2, 2})},
+		"want 1, each a video token":                      {[]int{text, image}, []*models.Picture{video(2, 1, 2, 2)}},
+		"want 2, each an image token":                     {[]int{text, c.VideoTokenID}, stillImages(Grid{2, 4})},
+		"video of 0 frames per second":                    {[]int{text, c.VideoTokenID}, []*models.Picture{video(0, 1, 2, 2)}},
 	} {
-		if _, _, err := c.Positions(tc.ids, tc.grids); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v %v: got error %v, want one with %q", tc.ids, tc.grids, err, want)
+		if _, _, err := c.Positions(tc.ids, tc.pictures); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: got error %v, want one with %q", tc.ids, err, want)
 		}
 	}
 }
@@ -91,7 +96,7 @@ func TestPositionsRederived(t *testing.T) {
 				}
 			}
 		}
-		got, next, err := c.Positions(ids, grids)
+		got, next, err := c.Positions(ids, stillImages(grids...))
 		if err != nil || next != start() {
 			t.Fatalf("%v: next %d, want %d, %v", grids, next, start(), err)
 		}
@@ -103,10 +108,40 @@ func TestPositionsRederived(t *testing.T) {
 	}
 }
 
+// TestPositions: exactly those of transformers' get_rope_index for prompts of text, images and videos (bench/positions_fixture.py).
+func TestPositions(t *testing.T) {
+	c := nanoConfig(t)
+	for n, row := range readRows(t, "positions.json") {
+		var segments [][]float64 // [text tokens], [h, w] of an image, [t, h, w, fps] of a video
+		var want [3][]int
+		var next int
+		scan(t, row, &c.Vision.TokensPerSecond, &segments, &want, &next)
+		var ids []int
+		var pictures []*models.Picture
+		for _, s := range segments {
+			token, tokens := 100, int(s[0])
+			switch len(s) {
+			case 2:
+				token, pictures = c.ImageTokenID, append(pictures, stillImages(Grid{int(s[0]), int(s[1])})...)
+				tokens = pictures[len(pictures)-1].Tokens
+			case 4:
+				token, pictures = c.VideoTokenID, append(pictures, video(s[3], int(s[0]), int(s[1]), int(s[2])))
+				tokens = pictures[len(pictures)-1].Tokens
+			}
+			ids = append(ids, slices.Repeat([]int{token}, tokens)...)
+		}
+		p, err := c.Place(ids, pictures)
+		check(t, err)
+		if !reflect.DeepEqual(p.Pos, want) || p.Next != next {
+			t.Errorf("prompt %d, %v:\n got %v, next %d\nwant %v, next %d", n, segments, p.Pos, p.Next, want, next)
+		}
+	}
+}
+
 func TestFeatureRows(t *testing.T) {
 	c := nanoConfig(t)
-	i := c.ImageTokenID
-	if got := c.featureRows([]int{7, i, i, 8, i, 9}); !slices.Equal(got, []int{-1, 0, 1, -1, 2, -1}) {
+	i, v := c.ImageTokenID, c.VideoTokenID
+	if got := c.featureRows([]int{7, i, i, 8, v, 9, i}); !slices.Equal(got, []int{-1, 0, 1, -1, 2, -1, 3}) {
 		t.Errorf("got %v", got)
 	}
 }

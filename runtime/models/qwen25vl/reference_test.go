@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"mixr/runtime/models"
 )
 
 // The reference is Qwen2_5_VLForConditionalGeneration of Hugging Face transformers, restated in float64 with plain loops: its
@@ -125,8 +127,8 @@ func attend(q, k, v [][][]float64, see func(i, j int) bool) matrix {
 	return out
 }
 
-// vision is Qwen2_5_VisionTransformerPretrainedModel. Grids are [rows, columns] in patches.
-func (r *reference) vision(pixels matrix, grids [][2]int) matrix {
+// vision is Qwen2_5_VisionTransformerPretrainedModel. Grids are [steps, rows, columns] in patches.
+func (r *reference) vision(pixels matrix, grids [][3]int) matrix {
 	c := r.c.Vision
 	const merge, unit = 2, 4
 	x := r.linear("visual.patch_embed.proj", pixels)
@@ -135,8 +137,9 @@ func (r *reference) vision(pixels matrix, grids [][2]int) matrix {
 	e := c.HiddenSize / c.NumHeads
 	var angles matrix
 	for _, g := range grids {
-		for by := 0; by < g[0]; by += merge {
-			for bx := 0; bx < g[1]; bx += merge {
+		var step matrix
+		for by := 0; by < g[1]; by += merge {
+			for bx := 0; bx < g[2]; bx += merge {
 				for dy := range merge {
 					for dx := range merge {
 						var half []float64
@@ -145,35 +148,40 @@ func (r *reference) vision(pixels matrix, grids [][2]int) matrix {
 								half = append(half, float64(pos)*math.Pow(10000, -float64(2*i)/float64(e/2)))
 							}
 						}
-						angles = append(angles, append(half, half...))
+						step = append(step, append(half, half...))
 					}
 				}
 			}
+		}
+		for range g[0] {
+			angles = append(angles, step...)
 		}
 	}
 
-	// get_window_index: units in window order, and where windows and images end, in patches
+	// get_window_index: units in window order, and where windows and steps end, in patches
 	var order []int
-	windowEnds, imageEnds := []int{0}, []int{0}
+	windowEnds, stepEnds := []int{0}, []int{0}
 	side, first := c.WindowSize/merge/c.PatchSize, 0
 	for _, g := range grids {
-		rows, cols := g[0]/merge, g[1]/merge
-		for wy := range rows/side + 1 {
-			for wx := range cols/side + 1 {
-				count := 0
-				for y := wy * side; y < (wy+1)*side && y < rows; y++ {
-					for x := wx * side; x < (wx+1)*side && x < cols; x++ {
-						order = append(order, first+y*cols+x)
-						count++
+		rows, cols := g[1]/merge, g[2]/merge
+		for range g[0] {
+			for wy := range rows/side + 1 {
+				for wx := range cols/side + 1 {
+					count := 0
+					for y := wy * side; y < (wy+1)*side && y < rows; y++ {
+						for x := wx * side; x < (wx+1)*side && x < cols; x++ {
+							order = append(order, first+y*cols+x)
+							count++
+						}
+					}
+					if count > 0 {
+						windowEnds = append(windowEnds, windowEnds[len(windowEnds)-1]+count*unit)
 					}
 				}
-				if count > 0 {
-					windowEnds = append(windowEnds, windowEnds[len(windowEnds)-1]+count*unit)
-				}
 			}
+			first += rows * cols
+			stepEnds = append(stepEnds, stepEnds[len(stepEnds)-1]+g[1]*g[2])
 		}
-		first += rows * cols
-		imageEnds = append(imageEnds, imageEnds[len(imageEnds)-1]+g[0]*g[1])
 	}
 	reorder := func(m matrix) (out matrix) {
 		for _, u := range order {
@@ -187,7 +195,7 @@ func (r *reference) vision(pixels matrix, grids [][2]int) matrix {
 		name := "visual.blocks." + strconv.Itoa(l)
 		ends := windowEnds
 		if slices.Contains(c.FullAttBlocks, l) {
-			ends = imageEnds
+			ends = stepEnds
 		}
 		segment := func(i int) int { n, _ := slices.BinarySearch(ends, i+1); return n }
 		qkv := r.linear(name+".attn.qkv", r.norm(name+".norm1", x, 1e-6))
@@ -225,11 +233,11 @@ func (r *reference) vision(pixels matrix, grids [][2]int) matrix {
 	return out
 }
 
-// positions is get_rope_index for images of one frame.
-func (r *reference) positions(ids []int, grids [][2]int) (pos [3][]float64) {
+// positions is get_rope_index.
+func (r *reference) positions(ids []int, pictures []*models.Picture) (pos [3][]float64) {
 	next := 0.0
 	for i := 0; i < len(ids); {
-		if ids[i] != r.c.ImageTokenID {
+		if ids[i] != r.c.ImageTokenID && ids[i] != r.c.VideoTokenID {
 			for axis := range pos {
 				pos[axis] = append(pos[axis], next)
 			}
@@ -237,34 +245,44 @@ func (r *reference) positions(ids []int, grids [][2]int) (pos [3][]float64) {
 			i++
 			continue
 		}
-		rows, cols := grids[0][0]/2, grids[0][1]/2
-		for y := range rows {
-			for x := range cols {
-				pos[0] = append(pos[0], next)
-				pos[1] = append(pos[1], next+float64(y))
-				pos[2] = append(pos[2], next+float64(x))
+		g, interval := pictures[0].Grid, 0.0
+		if pictures[0].Video {
+			interval = r.c.Vision.TokensPerSecond * 2 / pictures[0].FPS
+		}
+		rows, cols := g[1]/2, g[2]/2
+		for t := range g[0] {
+			for y := range rows {
+				for x := range cols {
+					pos[0] = append(pos[0], next+math.Floor(float64(t)*interval))
+					pos[1] = append(pos[1], next+float64(y))
+					pos[2] = append(pos[2], next+float64(x))
+				}
 			}
 		}
 		next += float64(max(rows, cols))
-		i += rows * cols
-		grids = grids[1:]
+		i += g[0] * rows * cols
+		pictures = pictures[1:]
 	}
 	return pos
 }
 
 // logits is the whole model on one sequence, causal: [T][V].
-func (r *reference) logits(ids []int, pixels matrix, grids [][2]int) matrix {
+func (r *reference) logits(ids []int, pixels matrix, pictures []*models.Picture) matrix {
 	c := r.c
 	d := c.HiddenSize
 	e := d / c.NumHeads
 	var features matrix
-	if len(grids) > 0 {
+	if len(pictures) > 0 {
+		var grids [][3]int
+		for _, p := range pictures {
+			grids = append(grids, p.Grid)
+		}
 		features = r.vision(pixels, grids)
 	}
 	x, embed := zeros(len(ids), d), r.w["model.embed_tokens.weight"]
 	for t, id := range ids {
 		copy(x[t], embed[id*d:(id+1)*d])
-		if id == c.ImageTokenID {
+		if id == c.ImageTokenID || id == c.VideoTokenID {
 			copy(x[t], features[0])
 			features = features[1:]
 		}
@@ -272,7 +290,7 @@ func (r *reference) logits(ids []int, pixels matrix, grids [][2]int) matrix {
 
 	// apply_multimodal_rotary_pos_emb: the angles of the three axes, each doubled to width e, are cut into twice the
 	// sections and piece i is taken from axis i mod 3.
-	pos := r.positions(ids, grids)
+	pos := r.positions(ids, pictures)
 	angles := zeros(len(ids), e)
 	section := append(slices.Clone(c.RopeScaling.MRopeSection), c.RopeScaling.MRopeSection...)
 	for t := range ids {

@@ -9,13 +9,13 @@ import (
 const visionNormEps = 1e-6
 
 // VisionIn is what the vision tower reads; the host fills it (VisionFeed). P patches of all images, in merge-unit order: the
-// MergeUnit patches of a unit stand together, units in raster order, images one after the other.
+// MergeUnit patches of a unit stand together, units in raster order, images and steps of videos one after the other.
 type VisionIn struct {
 	Pixels   *graph.Value // [P, 1176], normalised, each patch as [channel, frame, row, column]
 	Pos      *graph.Value // [1, P] int64, row of the angle tables
 	Cos, Sin *graph.Value // [P, E/2]: first half by patch row, second half by patch column
 	Window   Windows      // who attends to whom in most blocks
-	Full     Windows      // in the blocks of FullAttBlocks: one window for each image
+	Full     Windows      // in the blocks of FullAttBlocks: one window for each image or step of a video
 }
 
 // Windows arranges P patches in W windows of S places for attention. Patches see each other if they share a window.

@@ -5,7 +5,7 @@ import (
 	"mixr/runtime/nn"
 )
 
-// Grid is the size of one resized image in patches. Both sides are positive and even.
+// Grid is the size of one resized image, or of one step of a video, in patches. Both sides are positive and even.
 type Grid struct{ H, W int }
 
 // Patches is the number of patches, P.
@@ -24,7 +24,7 @@ type Layout struct {
 }
 
 // VisionFeed is what the vision graph needs to know about the shapes of the images in one feed, beside their pixels.
-// Patches are in the order of Patches.Pixels, image after image, all images in one sequence of P.
+// Patches are in the order of Picture.Pixels, image after image, all images in one sequence of P. A step of a video counts as an image.
 type VisionFeed struct {
 	Cos, Sin []float32 // [P, E/2] rotary tables of the vision heads
 	Pos      []int64   // [P] the row of each patch in them: 0 to P-1

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mixr/runtime/grpo"
+	"mixr/runtime/models"
+	"mixr/runtime/models/qwen25vl"
+	"mixr/runtime/spec"
+)
+
+// testCase is case.json, written by bench/parity.py: what to compute with the checkpoint beside it.
+type testCase struct {
+	Greedy  int      `json:"greedy"` // tokens to decode behind each prompt; 0 = none
+	Step    bool     `json:"step"`   // whether weights are updated after the gradients
+	Prompts []prompt `json:"prompts"`
+
+	// The GRPO update.
+	Groups      []group        `json:"groups"`
+	Loss        string         `json:"loss"`
+	KL          float64        `json:"kl"`
+	ClipLow     float64        `json:"clip_low"`
+	ClipHigh    float64        `json:"clip_high"`
+	Temperature float64        `json:"temperature"`
+	MaxTokens   int            `json:"max_tokens"`
+	Optimizer   spec.Optimizer `json:"optimizer"`
+}
+
+// prompt is token ids with the pictures that stand in them.
+type prompt struct {
+	IDs      []int     `json:"ids"`
+	Pictures []picture `json:"pictures"`
+
+	placed   *models.Prompt
+	pictures []*models.Picture
+}
+
+// picture is one picture of a prompt.
+type picture struct {
+	Kind    string  `json:"kind"` // image | video
+	Grid    [3]int  `json:"grid"`
+	Tokens  int     `json:"tokens"`
+	Seconds float64 `json:"seconds"` // of a grid step of a video
+	Seed    uint32  `json:"seed"`    // of noise
+	Size    int     `json:"size"`    // numbers in its pixels
+}
+
+// noise is n numbers in [-2, 2), multiples of 1/64: the last round of MurmurHash3 of seed and place, as in families.py.
+func noise(seed uint32, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		x := uint32(i+1)*0x9E3779B1 + seed
+		x = (x ^ x>>16) * 0x85EBCA6B
+		x = (x ^ x>>13) * 0xC2B2AE35
+		x ^= x >> 16
+		out[i] = float32(x>>24)/64 - 2
+	}
+	return out
+}
+
+// group is the completions of one prompt, with what the loss reads of each of their tokens.
+type group struct {
+	Prompt      int         `json:"prompt"`
+	Completions [][]int     `json:"completions"`
+	Advantages  []float32   `json:"advantages"`
+	Old         [][]float32 `json:"old"`
+	Ref         [][]float32 `json:"ref"`
+}
+
+// readCase reads dir/case.json and places every prompt as the model does.
+func readCase(dir string, m models.Model) (*testCase, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "case.json"))
+	if err != nil {
+		return nil, err
+	}
+	c := &testCase{}
+	if err := json.Unmarshal(b, c); err != nil {
+		return nil, fmt.Errorf("case.json: %w", err)
+	}
+	for i := range c.Prompts {
+		p := &c.Prompts[i]
+		for _, x := range p.Pictures {
+			p.pictures = append(p.pictures, &models.Picture{
+				Pixels: noise(x.Seed, x.Size), Tokens: x.Tokens, Grid: x.Grid, Video: x.Kind == "video",
+			})
+		}
+		if p.placed, err = place(m, p.IDs, p.pictures); err != nil {
+			return nil, fmt.Errorf("prompt %d: %w", i, err)
+		}
+	}
+	return c, nil
+}
+
+// place is what models.Model.Prompt does behind the tokenizer.
+func place(m models.Model, ids []int, pictures []*models.Picture) (*models.Prompt, error) {
+	switch c := m.(type) {
+	case interface {
+		Place(ids []int, pictures []*models.Picture) (*models.Prompt, error)
+	}:
+		return c.Place(ids, pictures)
+	case *qwen25vl.Config:
+		p := &models.Prompt{IDs: ids}
+		var grids []qwen25vl.Grid
+		for _, x := range pictures {
+			grids = append(grids, qwen25vl.Grid{H: x.Grid[1], W: x.Grid[2]})
+		}
+		row := 0
+		for _, id := range ids {
+			at := -1
+			if id == c.ImageTokenID {
+				at, row = row, row+1
+			}
+			p.Feature = append(p.Feature, at)
+		}
+		var err error
+		p.Pos, p.Next, err = c.Positions(ids, grids)
+		return p, err
+	default:
+		return models.TextPrompt(ids), nil
+	}
+}
+
+// experiment is the update as mixr's own description of one. Two iterations make the ratio read the old log-probabilities.
+func (c *testCase) experiment() *spec.Experiment {
+	return &spec.Experiment{Stage: "grpo", GRPO: &spec.GRPO{
+		Steps: 1, BatchSize: 8, GroupSize: 4, Temperature: c.Temperature, MaxCompletionTokens: c.MaxTokens, Loss: c.Loss,
+		ClipLow: c.ClipLow, ClipHigh: c.ClipHigh, KL: c.KL, Iterations: 2, Optimizer: c.Optimizer,
+	}}
+}
+
+// tokenWeights is the loss's weight of every completion token, group after group.
+func (c *testCase) tokenWeights(a grpo.Aggregation) ([][]float32, error) {
+	u := grpo.Update{MaxTokens: c.MaxTokens}
+	for _, g := range c.Groups {
+		u.MicroRows = len(g.Completions)
+		for _, y := range g.Completions {
+			mask := make([]bool, len(y))
+			for t := range mask {
+				mask[t] = true
+			}
+			u.Masks = append(u.Masks, mask)
+		}
+	}
+	rows, err := grpo.TokenWeights(a, u)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float32, len(c.Groups))
+	for i, g := range c.Groups {
+		for range g.Completions {
+			for _, w := range rows[0] {
+				out[i] = append(out[i], float32(w))
+			}
+			rows = rows[1:]
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,138 @@
+package internvl
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"mixr/runtime/graph"
+	"mixr/runtime/models"
+	"mixr/runtime/nn"
+	"mixr/runtime/ort/orttest"
+)
+
+// parityTolerance is relative to the root mean square of the values compared. Both sides compute in float32, in another order of sums.
+const parityTolerance = 1e-5
+
+// parity is a case of testdata/parity.json: what transformers makes of a small model.
+type parity struct {
+	Name      string
+	Config    json.RawMessage
+	Tiles     []int // of each picture
+	IDs       []int
+	Features  packed
+	Logits    packed
+	Gradients map[string]packed // of sum(logits * noise("loss")) by each parameter, or none
+}
+
+func TestParity(t *testing.T) {
+	var cases []parity
+	load(t, "parity.json", &cases)
+	for _, test := range cases {
+		t.Run(test.Name, func(t *testing.T) {
+			c, err := ParseConfig(test.Config)
+			check(t, err)
+			pictures := test.pictures(c)
+			prompt, err := c.Place(test.IDs, pictures)
+			check(t, err)
+			feeds := weights(c)
+			feed(c, feeds, prompt, pictures)
+			got := orttest.NewRunner(t, "parity", func(g *graph.Graph) {
+				features, logits := whole(g, nn.NewParams(g), c)
+				g.Output("features", features)
+				g.Output("logits", logits)
+			}).Run(feeds)
+			closeTo(t, "features", got["features"].Floats(), test.Features, parityTolerance)
+			closeTo(t, "logits", got["logits"].Floats(), test.Logits, parityTolerance)
+			if test.Gradients != nil {
+				testGradients(t, c, test, feeds)
+			}
+		})
+	}
+}
+
+// pictures are those of the fixture: one stretch of noise cut in pieces.
+func (p parity) pictures(c *Config) (out []*models.Picture) {
+	tiles := 0
+	for _, n := range p.Tiles {
+		tiles += n
+	}
+	tile := c.Vision.patches() * c.Vision.patchDim()
+	pixels := drawn("pixels", tiles*tile)
+	for _, n := range p.Tiles {
+		out = append(out, &models.Picture{Pixels: pixels[:n*tile], Tokens: n * c.tileTokens(), Grid: [3]int{1, 1, n}})
+		pixels = pixels[n*tile:]
+	}
+	return out
+}
+
+// gradientTolerance is the goal for gradients, 1e-3, with room to spare.
+const gradientTolerance = 1e-4
+
+// testGradients compares the gradient of every parameter with autograd's.
+func testGradients(t *testing.T, c *Config, test parity, feeds map[string]orttest.Value) {
+	specs := c.Specs()
+	n := len(test.Logits)
+	feeds["loss"] = orttest.F32(drawn("loss", n), n)
+	got := orttest.NewRunner(t, "gradient", func(g *graph.Graph) {
+		p := nn.NewParams(g)
+		_, logits := whole(g, p, c)
+		logits = graph.Reshape(logits, -1)
+		sum := graph.SumAll(graph.Mul(logits, g.Input("loss", graph.F32, logits.Dim(0))))
+		wrt := make([]*graph.Value, len(specs))
+		for i, s := range specs {
+			wrt[i] = p.Weight(s.Name, s.Shape...)
+		}
+		for i, d := range graph.Gradients(sum, wrt...) {
+			g.Output("d "+specs[i].Name, d)
+		}
+	}).Run(feeds)
+	if len(specs) != len(test.Gradients) {
+		t.Errorf("%d parameters, the fixture has gradients of %d", len(specs), len(test.Gradients))
+	}
+	for _, s := range specs {
+		closeTo(t, s.Name, got["d "+s.Name].Floats(), test.Gradients[s.Name], gradientTolerance)
+	}
+}
+
+// Both layouts hold the same weights: those of the original one, found by Locate, are the canonical ones.
+func TestOriginalLayout(t *testing.T) {
+	var cases []struct {
+		Config  json.RawMessage
+		Tensors map[string]struct {
+			Shape []int
+			Data  packed
+		}
+	}
+	load(t, "original.json", &cases)
+	for _, test := range cases {
+		c, err := ParseConfig(test.Config)
+		check(t, err)
+		has := func(tensor string) bool { _, ok := test.Tensors[tensor]; return ok }
+		read := map[string]int{} // elements of each tensor
+		for _, s := range c.Specs() {
+			var got []float32
+			for _, piece := range c.Locate(s.Name, has) {
+				tensor, ok := test.Tensors[piece.Tensor]
+				if !ok {
+					t.Fatalf("%s: no tensor %s", s.Name, piece.Tensor)
+				}
+				to := piece.To
+				if to == 0 {
+					to = tensor.Shape[0]
+				}
+				row := len(tensor.Data) / tensor.Shape[0]
+				got = append(got, tensor.Data[piece.From*row:to*row]...)
+				read[piece.Tensor] += (to - piece.From) * row
+			}
+			if !slices.Equal(got, weight(s)) {
+				t.Errorf("%s: the pieces hold other weights, or another order", s.Name)
+			}
+		}
+		for name, tensor := range test.Tensors {
+			if read[name] != len(tensor.Data) {
+				t.Errorf("%s: %d of %d elements belong to a parameter", name, read[name], len(tensor.Data))
+			}
+		}
+	}
+}

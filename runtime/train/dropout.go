@@ -1,0 +1,35 @@
+package train
+
+import (
+	"mixr/runtime/grpo"
+	"mixr/runtime/nn"
+)
+
+// dropoutStream keeps the keys of dropout apart from the uniforms of sampling.
+const dropoutStream = 0x64726f706f7574 // "dropout"
+
+// feedDropout binds the keys [layers, N, T] by which the adapters of a gradient graph drop inputs, if it has any that do. A key is a
+// hash of (run seed, example, place of the sequence among all that the run trains on, completion, position, layer), as a sampled
+// token's uniform is: who computes the row, and what stands beside it, changes nothing. The tokens of a prompt count as its
+// completion -1: they are computed once for the group.
+func (r *runner) feedDropout(b *bound, packed *rows, sequences []sequence) {
+	if !r.model.program.Drops() {
+		return
+	}
+	layers := r.model.program.Model.Decoder().Layers
+	keys := make([]int64, layers*packed.n*packed.t)
+	for n, s := range sequences {
+		streams := make([]grpo.Stream, 1+len(s.completions))
+		for c := range streams {
+			streams[c] = grpo.NewStream(r.exp.Seed^dropoutStream, s.prompt.example.ID, s.place*len(streams)+c)
+		}
+		for t := range packed.t {
+			of := packed.origin[n*packed.t+t]
+			for layer := range layers {
+				bits := streams[of.completion+1].Bits(layer<<32 | of.position)
+				keys[(layer*packed.n+n)*packed.t+t] = 1 + int64(bits%(nn.KeyRange-1))
+			}
+		}
+	}
+	feed(b, "dropout", keys, layers, packed.n, packed.t)
+}
