@@ -7,7 +7,7 @@
     tiles.json      SHA-256 of the tiles that GotOcr2ImageProcessorPil makes of a generated picture, in patches, and a few of their values
     parity.json     random small models in float32: config.json, pixels and tokens by name, features, logits, and for the smallest one the
                     gradient of every parameter. The weights are a function of their names (noise below), so that only results are stored
-    original.json   two models in the original layout, config.json and tensors: fused as InternVLChatModel and InternLM2 split them
+    original.json   two models in both layouts' config.json and the original one's tensors: fused as InternVLChatModel and InternLM2 split them
 
 Arrays are base64 of little-endian float32.
 """
@@ -234,7 +234,7 @@ def original(model, names, internlm2):
             "norm_type": vision.norm_type, "qkv_bias": vision.attention_bias, "qk_normalization": vision.use_qk_norm, "layer_norm_eps": 1e-6, "hidden_act": "gelu",
         },
     }
-    return {"config": config, "tensors": out}
+    return {"config": config, "native": json.loads(c.to_json_string(use_diff=False)), "tensors": out}
 
 
 def write(name, value, rows=False):

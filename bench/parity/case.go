@@ -8,7 +8,6 @@ import (
 
 	"mixr/runtime/grpo"
 	"mixr/runtime/models"
-	"mixr/runtime/models/qwen25vl"
 	"mixr/runtime/spec"
 )
 
@@ -70,6 +69,9 @@ type group struct {
 	Ref         [][]float32 `json:"ref"`
 }
 
+// framesInStep is the number of frames in a grid step of a Qwen2.5-VL video, its temporal_patch_size.
+const framesInStep = 2
+
 // readCase reads dir/case.json and places every prompt as the model does.
 func readCase(dir string, m models.Model) (*testCase, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "case.json"))
@@ -83,44 +85,17 @@ func readCase(dir string, m models.Model) (*testCase, error) {
 	for i := range c.Prompts {
 		p := &c.Prompts[i]
 		for _, x := range p.Pictures {
-			p.pictures = append(p.pictures, &models.Picture{
-				Pixels: noise(x.Seed, x.Size), Tokens: x.Tokens, Grid: x.Grid, Video: x.Kind == "video",
-			})
+			out := &models.Picture{Pixels: noise(x.Seed, x.Size), Tokens: x.Tokens, Grid: x.Grid, Video: x.Kind == "video"}
+			if out.Video {
+				out.FPS = framesInStep / x.Seconds
+			}
+			p.pictures = append(p.pictures, out)
 		}
-		if p.placed, err = place(m, p.IDs, p.pictures); err != nil {
+		if p.placed, err = m.Place(p.IDs, p.pictures); err != nil {
 			return nil, fmt.Errorf("prompt %d: %w", i, err)
 		}
 	}
 	return c, nil
-}
-
-// place is what models.Model.Prompt does behind the tokenizer.
-func place(m models.Model, ids []int, pictures []*models.Picture) (*models.Prompt, error) {
-	switch c := m.(type) {
-	case interface {
-		Place(ids []int, pictures []*models.Picture) (*models.Prompt, error)
-	}:
-		return c.Place(ids, pictures)
-	case *qwen25vl.Config:
-		p := &models.Prompt{IDs: ids}
-		var grids []qwen25vl.Grid
-		for _, x := range pictures {
-			grids = append(grids, qwen25vl.Grid{H: x.Grid[1], W: x.Grid[2]})
-		}
-		row := 0
-		for _, id := range ids {
-			at := -1
-			if id == c.ImageTokenID {
-				at, row = row, row+1
-			}
-			p.Feature = append(p.Feature, at)
-		}
-		var err error
-		p.Pos, p.Next, err = c.Positions(ids, grids)
-		return p, err
-	default:
-		return models.TextPrompt(ids), nil
-	}
 }
 
 // experiment is the update as mixr's own description of one. Two iterations make the ratio read the old log-probabilities.

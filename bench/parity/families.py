@@ -244,7 +244,9 @@ def internvl_prompts(model, rng, count, pictures=None):
         ids, shown = words(rng, rng.randint(1, 6)), []
         for n in tiles:
             tokens, seed = n * (side // 28) ** 2, rng.getrandbits(32)
-            shown.append(dict(kind="image", grid=[n, side // 14, side // 14], tokens=tokens, seed=seed, pixels=noise(seed, n, 3, side, side)))
+            # noise in mixr's order, patch after patch; the class reads rows and columns of pixels
+            pixels = noise(seed, n, side // 14, side // 14, 3, 14, 14).permute(0, 3, 1, 4, 2, 5).reshape(n, 3, side, side)
+            shown.append(dict(kind="image", grid=[n, side // 14, side // 14], tokens=tokens, seed=seed, pixels=pixels))
             ids += [91] + [INTERN_IMAGE] * tokens + [92] + words(rng, rng.randint(0, 4))
         prompts.append(Prompt(ids + words(rng, rng.randint(1, 5)), shown))
     return prompts
@@ -317,7 +319,7 @@ def internvl_chat_config(model):
             "architectures": ["InternVLChatModel"], "model_type": "internvl_chat", "downsample_ratio": 0.5, "dynamic_image_size": True,
             "force_image_size": v["image_size"][0], "max_dynamic_patch": 12, "min_dynamic_patch": 1, "ps_version": "v2", "select_layer": -1,
             "template": "internvl2_5", "use_thumbnail": True, "tie_word_embeddings": config["tie_word_embeddings"], "torch_dtype": config["dtype"],
-            "llm_config": t,
+            "llm_config": t, "image_token_id": INTERN_IMAGE,  # the releases leave it to the tokenizer, which these folders lack
             "vision_config": {
                 "architectures": ["InternVisionModel"], "model_type": "intern_vit_6b", "hidden_act": "gelu", "hidden_size": v["hidden_size"],
                 "image_size": v["image_size"][0], "patch_size": 14, "num_channels": 3, "num_attention_heads": v["num_attention_heads"],

@@ -95,11 +95,26 @@ func Gradients(loss *Value, wrt ...*Value) []*Value {
 	if loss.shape.Size() != one || !loss.dtype.float() {
 		top.fail("want a loss of one floating-point element, got %v", loss.shape)
 	}
-	g := top.g
 	ones, _ := loss.shape.Ints()
+	return top.backward(loss, top.g.scalar(loss.dtype, 1, ones...), wrt)
+}
+
+// Backward adds to the graph what a gradient d that arrives at y, of its shape and type, gives for the values wrt, in that order: the
+// gradients of sum(y*d). So a computation that is cut into several graphs is differentiated part by part, the last one first. It
+// panics as Gradients does.
+func Backward(y, d *Value, wrt ...*Value) []*Value {
+	top := begin("Backward", append([]*Value{y, d}, wrt...)...)
+	if !d.shape.Equal(y.shape) || d.dtype != y.dtype || !y.dtype.float() {
+		top.fail("want a gradient of the type %v %v", y.dtype, y.shape)
+	}
+	return top.backward(y, d, wrt)
+}
+
+func (top *call) backward(y, dy *Value, wrt []*Value) []*Value {
+	g := top.g
 	calls := g.tape[:len(g.tape):len(g.tape)] // the rules below add calls of their own
 	needed := dependents(calls, wrt)
-	grads := map[*Value]*Value{loss: g.scalar(loss.dtype, 1, ones...)}
+	grads := map[*Value]*Value{y: dy}
 	defer func(outer string) { g.scope = outer }(g.scope)
 	for _, c := range slices.Backward(calls) {
 		d := make([]*Value, len(c.out))
@@ -125,7 +140,7 @@ func Gradients(loss *Value, wrt ...*Value) []*Value {
 	out := make([]*Value, len(wrt))
 	for i, v := range wrt {
 		if out[i] = grads[v]; out[i] == nil {
-			fail("Gradients", []*Value{loss, v}, top.site, "the loss does not depend on %s", v.name)
+			fail(top.op, []*Value{y, v}, top.site, "%s does not depend on %s", y.name, v.name)
 		}
 	}
 	return out

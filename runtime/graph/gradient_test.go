@@ -20,10 +20,10 @@ func buildErr(f func(g *graph.Graph, x *graph.Value)) string {
 func TestGradientsRefuses(t *testing.T) {
 	for want, f := range map[string]func(g *graph.Graph, x *graph.Value){
 		"want a loss of one": func(_ *graph.Graph, x *graph.Value) { graph.Gradients(x, x) },
-		"the loss does not depend on y": func(g *graph.Graph, x *graph.Value) {
+		"does not depend on y": func(g *graph.Graph, x *graph.Value) {
 			graph.Gradients(graph.SumAll(x), x, g.Input("y", graph.F32, "N", 4))
 		},
-		"the loss does not depend on x": func(_ *graph.Graph, x *graph.Value) {
+		"does not depend on x": func(_ *graph.Graph, x *graph.Value) {
 			graph.Gradients(graph.SumAll(graph.StopGradient(x)), x)
 		},
 		// A gradient that exists must not be dropped in silence.
@@ -183,6 +183,44 @@ func TestLogProbExtremes(t *testing.T) {
 			if math.IsNaN(x) || math.IsInf(x, 0) {
 				t.Errorf("%s is %v", name, v)
 			}
+		}
+	}
+}
+
+// A graph cut in two: the gradient of the second part's input, carried back through the first by Backward, is the whole's.
+func TestBackwardCarriesOn(t *testing.T) {
+	first := func(x *graph.Value) *graph.Value { return graph.Mul(graph.Exp(x), x) }
+	second := func(y *graph.Value) *graph.Value { return graph.SumAll(graph.Sigmoid(y)) }
+	build := func(name string, f func(g *graph.Graph)) *machine {
+		g, err := graph.Build(name, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := load(t, g, ort.SessionOptions{})
+		for in, x := range m.in {
+			noise(uint64(len(in)), x.Float32())
+		}
+		return m
+	}
+	input := func(g *graph.Graph, name string) *graph.Value { return g.Input(name, graph.F32, 3, 4) }
+	want := build("whole", func(g *graph.Graph) {
+		x := input(g, "x")
+		g.Output("dx", graph.Gradients(second(first(x)), x)[0])
+	}).run()["dx"]
+	top := build("top", func(g *graph.Graph) {
+		y := first(input(g, "x"))
+		g.Output("dy", graph.Gradients(second(y), y)[0])
+	}).run()["dy"]
+	bottom := build("bottom", func(g *graph.Graph) {
+		x := input(g, "x")
+		g.Output("dx", graph.Backward(first(x), input(g, "dy"), x)[0])
+	})
+	for i, v := range top {
+		bottom.in["dy"].Float32()[i] = float32(v)
+	}
+	for i, got := range bottom.run()["dx"] {
+		if got != want[i] {
+			t.Errorf("element %d: %g in two parts, %g in one", i, got, want[i])
 		}
 	}
 }

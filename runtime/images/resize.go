@@ -2,18 +2,25 @@ package images
 
 import "math"
 
-// Bicubic resizes packed 8-bit RGB to w by h pixels with the arithmetic of Pillow's BICUBIC filter, bit for bit: first
-// across, then down, each pass rounding to 8 bits, a pass skipped where the size stays. (Pillow 13 goes down first for
-// some sizes, which changes roundings; published models were trained with the order of Pillow 12 and before.)
+// Bicubic resizes packed 8-bit RGB to w by h pixels with the arithmetic of Pillow's BICUBIC filter, bit for bit: first across, then
+// down, each pass rounding to 8 bits, a pass skipped where the size stays; down first where an image more than 100 times as high as
+// wide loses height. (Pillow 13 goes down first for more sizes, which changes roundings; published models were trained with the order
+// of Pillow 12 and before.)
 func Bicubic(src RGB, w, h int) RGB {
+	if src.H > 100*src.W && h < src.H {
+		src = down(src, h)
+	}
 	if src.W != w {
 		src = resample(src, w, src.H, newTaps(src.W, w), 1, src.W)
 	}
 	if src.H != h {
-		src = resample(src, w, h, newTaps(src.H, h), w, 1)
+		src = down(src, h)
 	}
 	return src
 }
+
+// down resizes to h rows.
+func down(src RGB, h int) RGB { return resample(src, src.W, h, newTaps(src.H, h), src.W, 1) }
 
 // taps are the source positions that each output position reads and their weights in fixed point.
 type taps struct {

@@ -12,8 +12,9 @@ import (
 	"mixr/schema"
 )
 
-// idle are the values that do not decide a result: names, and checkpoints (a resumed run equals an uninterrupted one).
-var idle = []string{"name", "notes", "schema", "checkpoint"}
+// idle are the values that do not decide a result: names, checkpoints (a resumed run equals an uninterrupted one), and the family,
+// which the checkpoint says.
+var idle = []string{"name", "notes", "schema", "checkpoint", "policy.family"}
 
 // byContent are paths, which count by the content that they lead to; Parts has its hashes.
 var byContent = []string{"policy.from", "data.sources.*.card"}

@@ -10,7 +10,6 @@ import (
 
 func Example() {
 	scorer, err := reward.NewScorer(&spec.Experiment{
-		Policy:  spec.Policy{Family: "qwen25vl"},
 		Route:   map[string]string{"chart": "chart"},
 		Rewards: spec.Rewards{Chart: &spec.Chart{Weight: 1, Tolerance: 0.05}, Format: &spec.Format{Weight: 0.5}},
 	}, reward.Options{})

@@ -138,8 +138,9 @@ func TestSpace(t *testing.T) {
 	if _, err := (grounding{ResizedPixels}).score(ex, "[1,2,3,4]", Frame{OriginalW: 1920, OriginalH: 1080}); err == nil {
 		t.Error("a frame without resized size was accepted")
 	}
-	if _, err := spaceOf("internvl"); err == nil {
-		t.Error("a family without a known space was accepted")
+	back, err = SpaceOf("internvl").toOriginal(data.Box{500, 100, 1000, 250}, frame)
+	if want := (data.Box{960, 108, 1920, 270}); err != nil || back != want {
+		t.Errorf("thousandths: got %v, %v, want %v", back, err, want)
 	}
 }
 

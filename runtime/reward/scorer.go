@@ -60,6 +60,8 @@ type Frame struct {
 type Options struct {
 	// Embedder is needed iff some task is routed to bmas.
 	Embedder Embedder
+	// Space in which the policy writes boxes (SpaceOf); needed iff some task is routed to iou.
+	Space Space
 }
 
 // Scorer scores completions for one experiment. It is immutable and safe for concurrent use.
@@ -91,10 +93,6 @@ type verdict struct {
 // NewScorer resolves the experiment's routes. It is an error if a task of the mix has no route, if a route names a
 // reward that the experiment does not declare or that cannot judge the task, or if bmas is used without an embedder.
 func NewScorer(exp *spec.Experiment, o Options) (*Scorer, error) {
-	space, err := spaceOf(exp.Policy.Family)
-	if err != nil {
-		return nil, err
-	}
 	s := &Scorer{routes: map[data.Task]route{}}
 	if f := exp.Rewards.Format; f != nil {
 		s.formatWeight = &f.Weight
@@ -108,7 +106,8 @@ func NewScorer(exp *spec.Experiment, o Options) (*Scorer, error) {
 		if !ok || len(mix) > 0 && !mix[string(task)] {
 			continue // the route has every task, the block of rewards those of the mix
 		}
-		if s.routes[task], err = newRoute(task, name, exp.Rewards, o, space); err != nil {
+		var err error
+		if s.routes[task], err = newRoute(task, name, exp.Rewards, o); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +124,7 @@ func NewScorer(exp *spec.Experiment, o Options) (*Scorer, error) {
 	return s, nil
 }
 
-func newRoute(task data.Task, name string, r spec.Rewards, o Options, space Space) (route, error) {
+func newRoute(task data.Task, name string, r spec.Rewards, o Options) (route, error) {
 	missing := func() (route, error) {
 		return route{}, fmt.Errorf("route.%s: reward %q is not declared under rewards", task, name)
 	}
@@ -153,7 +152,10 @@ func newRoute(task data.Task, name string, r spec.Rewards, o Options, space Spac
 		if r.IoU == nil {
 			return missing()
 		}
-		return route{name, r.IoU.Weight, grounding{space}}, fits(data.Grounding)
+		if o.Space == "" {
+			return route{}, fmt.Errorf("route.%s: the policy's family writes boxes in no known coordinate space: take the grounding sources out of the mix", task)
+		}
+		return route{name, r.IoU.Weight, grounding{o.Space}}, fits(data.Grounding)
 	case BMAS:
 		if r.BMAS == nil {
 			return missing()

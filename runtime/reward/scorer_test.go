@@ -11,7 +11,6 @@ import (
 
 func experiment() *spec.Experiment {
 	return &spec.Experiment{
-		Policy: spec.Policy{Family: "qwen25vl"},
 		Route:  map[string]string{"yesno": "matching", "mcq": "matching", "chart": "chart", "grounding": "iou", "open": "bmas"},
 		Rewards: spec.Rewards{
 			Matching: &spec.Matching{Weight: 1}, Chart: &spec.Chart{Weight: 1, Tolerance: 0.05}, IoU: &spec.IoU{Weight: 2},
@@ -22,7 +21,7 @@ func experiment() *spec.Experiment {
 
 func newScorer(t *testing.T, exp *spec.Experiment) *Scorer {
 	t.Helper()
-	s, err := NewScorer(exp, Options{Embedder: letterTable(t)})
+	s, err := NewScorer(exp, Options{Embedder: letterTable(t), Space: ResizedPixels})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,16 +100,18 @@ func TestScorerErrors(t *testing.T) {
 			e.Data.Sources = map[string]spec.Source{"s": {Task: "open"}}
 			delete(e.Route, "open")
 		}},
-		{"unknown family", "coordinate space", func(e *spec.Experiment) { e.Policy.Family = "other" }},
 	} {
 		exp := experiment()
 		c.edit(exp)
-		if _, err := NewScorer(exp, Options{Embedder: letterTable(t)}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewScorer(exp, Options{Embedder: letterTable(t), Space: ResizedPixels}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
 		}
 	}
-	if _, err := NewScorer(experiment(), Options{}); err == nil || !strings.Contains(err.Error(), "embedding table") {
+	if _, err := NewScorer(experiment(), Options{Space: ResizedPixels}); err == nil || !strings.Contains(err.Error(), "embedding table") {
 		t.Errorf("bmas without an embedder: got %v", err)
+	}
+	if _, err := NewScorer(experiment(), Options{Embedder: letterTable(t)}); err == nil || !strings.Contains(err.Error(), "coordinate space") {
+		t.Errorf("iou for a family without a coordinate space: got %v", err)
 	}
 	s := newScorer(t, experiment())
 	for _, ex := range []data.Example{
@@ -136,7 +137,7 @@ func FuzzScore(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s, err := NewScorer(exp, Options{Embedder: e})
+	s, err := NewScorer(exp, Options{Embedder: e, Space: ResizedPixels})
 	if err != nil {
 		f.Fatal(err)
 	}

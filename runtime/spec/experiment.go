@@ -22,10 +22,10 @@ type Experiment struct {
 
 // Policy names the model to train.
 type Policy struct {
-	Family string   `json:"family"` // qwen25vl
-	From   string   `json:"from"`   // folder in Hugging Face layout: config.json, tokenizer.json, model.safetensors
-	Init   string   `json:"init"`   // weights: read them from From; random: draw them from the run seed
-	Freeze []string `json:"freeze"` // modules that do not train: vision, merger, embedding, decoder
+	Family string   `json:"family,omitempty"` // of the checkpoint, which is asked; empty: whichever it is
+	From   string   `json:"from"`             // folder in Hugging Face layout: config.json, tokenizer.json, model.safetensors
+	Init   string   `json:"init"`             // weights: read them from From; random: draw them from the run seed
+	Freeze []string `json:"freeze"`           // modules that do not train: vision, merger, embedding, decoder
 	LoRA   *LoRA    `json:"lora,omitempty"`
 }
 

@@ -49,6 +49,9 @@ func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	if in.Policy, err = s.policy(dir); err != nil {
 		return nil, err
 	}
+	if want, is := r.Experiment.Policy.Family, in.Policy.Model.Family(); want != "" && want != is {
+		return nil, fmt.Errorf("policy.family: got %q, and the checkpoint in %s is a %s", want, dir, is)
+	}
 	in.Weights = dir
 	if err := in.checkLengths(); err != nil {
 		return nil, err
@@ -149,7 +152,7 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding})
+	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding, Space: reward.SpaceOf(in.Policy.Model.Family())})
 }
 
 // initialise fills the model with the initial weights: those of the policy's folder, or random ones drawn from the run's seed.
@@ -175,7 +178,7 @@ func (m *model) initialise(in *Inputs) error {
 	}
 	for _, name := range s.Names() {
 		if !known[name] {
-			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, in.Experiment.Policy.Family))
+			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, in.Policy.Model.Family()))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

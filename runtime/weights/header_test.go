@@ -25,6 +25,7 @@ func TestMalformed(t *testing.T) {
 		"empty file":        {nil, "too few"},
 		"seven bytes":       {make([]byte, 7), "too few"},
 		"other format":      {[]byte("PK\x03\x04aaaaaaaaaaaaaaaa"), "no safetensors file"},
+		"Git LFS":           {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"), "run git lfs pull"},
 		"header too long":   {file(`{"a":{`+good+`}}`, 8)[:30], "truncated"},
 		"header huge":       {binary.LittleEndian.AppendUint64(nil, 1<<63), "no safetensors file"},
 		"header wraps":      {binary.LittleEndian.AppendUint64(nil, ^uint64(0)-6), "no safetensors file"},

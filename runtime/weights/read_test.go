@@ -77,42 +77,41 @@ func TestRowsOfScalar(t *testing.T) {
 // TestFinite puts one value that is none, or two, into each place where a block, a word or a tensor may begin or end.
 func TestFinite(t *testing.T) {
 	const n = blockBytes + 5 // elements: at least two blocks of every type, and a word that is not full
-	odd := map[string][]uint32{"F32": {0x7f800000, 0xff800000, 0x7fc00000, 0xff800001}, "BF16": {0x7f80, 0xff80, 0x7fc0, 0xff81}, "F16": {0x7c00, 0xfc00, 0x7e00, 0xfc01}}
-	largest := map[string]uint32{"F32": 0xff7fffff, "BF16": 0xff7f, "F16": 0xfbff}
-	for dtype, values := range odd {
+	for dtype, c := range map[string]struct {
+		odd     []uint32
+		largest uint32 // that is finite: it must not carry into its neighbour
+	}{
+		"F32":  {[]uint32{0x7f800000, 0xff800000, 0x7fc00000, 0xff800001}, 0xff7fffff},
+		"BF16": {[]uint32{0x7f80, 0xff80, 0x7fc0, 0xff81}, 0xff7f},
+		"F16":  {[]uint32{0x7c00, 0xfc00, 0x7e00, 0xfc01}, 0xfbff},
+	} {
 		size := int(width[dtype])
-		content := file(fmt.Sprintf(`{"w":{"dtype":%q,"shape":[%d],"data_offsets":[0,%d]}}`, dtype, n, n*size), n*size)
-		data := content[len(content)-n*size:]
-		put := func(i int, bits uint32) {
-			var b [4]byte
-			binary.LittleEndian.PutUint32(b[:], bits)
-			copy(data[i*size:], b[:size])
-		}
-		for i := range n { // nothing that is finite may carry into its neighbour
-			put(i, largest[dtype])
+		bytes := func(bits uint32) []byte { return binary.LittleEndian.AppendUint32(nil, bits)[:size] }
+		content := file(fmt.Sprintf(`{"w":{"dtype":%q,"shape":[%d],"data_offsets":[0,%d]}}`, dtype, n, n*size), 0)
+		begin := int64(len(content))
+		for range n {
+			content = append(content, bytes(c.largest)...)
 		}
 		path, dst := filepath.Join(t.TempDir(), dtype), make([]float32, n)
-		try := func(offset int) error {
-			check(t, os.WriteFile(path, content, 0o644))
-			s := open(t, path)
-			s.Finite = true
-			if offset > 0 {
-				return s.Float32Rows("w", offset, n, dst[offset:])
-			}
-			return s.Float32("w", dst)
-		}
-		if err := try(0); err != nil {
+		check(t, os.WriteFile(path, content, 0o644))
+		f := must(os.OpenFile(path, os.O_WRONLY, 0))
+		defer f.Close()
+		put := func(i int, bits uint32) { must(f.WriteAt(bytes(bits), begin+int64(i*size))) }
+
+		s := open(t, path)
+		s.Finite = true
+		if err := s.Float32("w", dst); err != nil {
 			t.Errorf("%s: the largest values: %v", dtype, err)
 		}
-		for k, at := range []int{0, 1, 2, 3, 7, blockBytes/size - 1, blockBytes / size, n/2 + 1, n - 2, n - 1} {
-			put(at, values[k%len(values)])
-			put(n-1, values[0]) // a second one: the first is named
-			wantError(t, try(0), path, "tensor w", fmt.Sprintf("element %d of %d is", at, n))
+		for k, at := range []int{0, 1, 2, 3, 7, cachedBytes/size - 1, blockBytes/size - 1, blockBytes / size, n/2 + 1, n - 2, n - 1} {
+			put(n-1, c.odd[0]) // the first of two is named
+			put(at, c.odd[k%len(c.odd)])
+			wantError(t, s.Float32("w", dst), path, "tensor w", fmt.Sprintf("element %d of %d is", at, n))
 			if at > 0 {
-				wantError(t, try(1), fmt.Sprintf("element %d of %d is", at, n))
+				wantError(t, s.Float32Rows("w", 1, n, dst[1:]), fmt.Sprintf("element %d of %d is", at, n))
 			}
-			put(at, largest[dtype])
-			put(n-1, largest[dtype])
+			put(n-1, c.largest)
+			put(at, c.largest)
 		}
 	}
 }

@@ -172,7 +172,8 @@ func TestSharded(t *testing.T) {
 		"not listed": {`{"weight_map":{"x":"a.safetensors","y":"b.safetensors"}}`, "tensor z is not listed"},
 		"wrong file": {`{"weight_map":{"x":"b.safetensors","y":"b.safetensors","z":"a.safetensors"}}`, "tensor x is listed for b.safetensors"},
 		"absent":     {`{"weight_map":{"x":"a.safetensors","y":"b.safetensors","z":"a.safetensors","q":"a.safetensors"}}`, "tensor q is listed"},
-		"no shard":   {`{"weight_map":{"x":"c.safetensors"}}`, "c.safetensors"},
+		"no shard":   {`{"weight_map":{"x":"a.safetensors","v":"c.safetensors","w":"c.safetensors"}}`, "lists 2 tensors (v and so on) in c.safetensors, which is missing"},
+		"no shards":  {`{"weight_map":{"x":"d.safetensors","v":"c.safetensors"}}`, "(x and so on) in d.safetensors"},
 		"path":       {`{"weight_map":{"x":"../a.safetensors"}}`, "not a plain file name"},
 		"parent":     {`{"weight_map":{"x":".."}}`, "not a plain file name"},
 		"empty":      {`{"weight_map":{}}`, "lists no tensor"},
@@ -193,6 +194,31 @@ func TestSharded(t *testing.T) {
 	check(t, Write(filepath.Join(twice, "b.safetensors"), []Tensor{{"y", []int{1}, []float32{2}}, {"x", []int{1}, []float32{9}}}, "F32", nil))
 	_, err = Open(twice)
 	wantError(t, err, "tensor x is also in", "a.safetensors")
+}
+
+// TestOtherFormats: a folder with weights of another kind says which, and what to do.
+func TestOtherFormats(t *testing.T) {
+	for name, c := range map[string]struct{ file, want string }{
+		"pickled":    {"pytorch_model-00001-of-00002.bin", "only pytorch_model-00001-of-00002.bin: mixr needs safetensors, as a pickled file can run any code"},
+		"checkpoint": {"consolidated.00.pth", "only consolidated.00.pth: mixr needs safetensors"},
+		"quantised":  {"model-q4.gguf", "only model-q4.gguf: mixr needs safetensors: take the checkpoint"},
+		"other name": {"adapter_model.safetensors", "only adapter_model.safetensors: if it holds the weights, name the file itself"},
+		"nothing":    {"config.json", "neither model.safetensors nor model.safetensors.index.json is there"},
+	} {
+		dir := t.TempDir()
+		check(t, os.WriteFile(filepath.Join(dir, c.file), nil, 0o644))
+		_, err := Open(dir)
+		wantError(t, err, dir, c.want)
+		if name == "nothing" && strings.Contains(err.Error(), "only") {
+			t.Errorf("%q", err)
+		}
+	}
+
+	// A link of a cache whose blob is gone, as after a download that was cut.
+	dir := t.TempDir()
+	check(t, os.Symlink("gone", filepath.Join(dir, singleFile)))
+	_, err := Open(dir)
+	wantError(t, err, filepath.Join(dir, singleFile), "no such file")
 }
 
 func TestWriteErrors(t *testing.T) {

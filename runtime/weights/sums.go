@@ -29,7 +29,8 @@ import (
 // The file has one line a sum, appended by a single write: its CRC-32, and then what it was told. Lines that are broken, torn or of
 // another version are passed over, so that damage costs time and nothing else.
 type SumCache struct {
-	path string
+	path    string
+	settled time.Duration
 
 	mu    sync.Mutex
 	size  int64             // of the file when it was last read
@@ -39,7 +40,7 @@ type SumCache struct {
 
 // NewSumCache remembers sums in the file at path; it and its folder are made when there is something to remember.
 func NewSumCache(path string) *SumCache {
-	return &SumCache{path: path, known: map[string]string{}}
+	return &SumCache{path: path, settled: settled, known: map[string]string{}}
 }
 
 // Err is the first failure to read or write the cache's file, nil if there was none. No sum is wrong for it: files are hashed again.
@@ -79,7 +80,7 @@ func (c *SumCache) HashFile(path string) (string, error) {
 		return "", err
 	}
 	changed := max(st.Mtim.Nano(), st.Ctim.Nano())
-	if after, _, err := identify(path); err == nil && after == key && now.UnixNano()-changed >= int64(settled) {
+	if after, _, err := identify(path); err == nil && after == key && now.UnixNano()-changed >= int64(c.settled) {
 		c.remember(key, sum)
 	}
 	return sum, nil

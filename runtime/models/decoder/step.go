@@ -50,7 +50,7 @@ func Step(p *nn.Params, c *Config, in StepIn) (hidden *graph.Value, own []KV) {
 			return heads.Merge(attendShared(heads, heads.Queries(q), in.Prompt[i], kv, in.Mask))
 		})
 	}
-	return graph.Reshape(finalNorm(p, c, x), -1, c.Width), own
+	return graph.Reshape(Norm(p, c, x), -1, c.Width), own
 }
 
 // attendShared is attention of q [G, K, h, E] over a cache shared by all rows, [1, K, S, E], followed by each row's own,

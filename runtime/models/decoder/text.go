@@ -31,22 +31,39 @@ func Embed(p *nn.Params, c *Config, ids, features, imageIndex, isImage *graph.Va
 // Text is the decoder over whole rows. It returns the hidden states
 // [N, T, D] after the final norm and the cache of each layer [N, K, T, E].
 func Text(p *nn.Params, c *Config, in TextIn) (hidden *graph.Value, caches []KV) {
-	heads := c.heads()
+	mask := in.mask(c)
+	x := in.Embeds
+	for i := range c.Layers {
+		var cache KV
+		x, cache = textLayer(p, c, i, x, in, mask)
+		caches = append(caches, cache)
+	}
+	return Norm(p, c, x), caches
+}
+
+// Layer is layer i of Text alone: in.Embeds is what the layer before it gave, [N, T, D], and so is the result.
+func Layer(p *nn.Params, c *Config, i int, in TextIn) *graph.Value {
+	x, _ := textLayer(p, c, i, in.Embeds, in, in.mask(c))
+	return x
+}
+
+// mask asserts the shapes of everything that is fed, and repeats the mask for the heads of a group: [N, 1, h*T, T].
+func (in TextIn) mask(c *Config) *graph.Value {
 	n, t := in.Embeds.Dim(0), in.Embeds.Dim(1)
 	in.Embeds.Want(n, t, c.Width)
 	in.Pos.Want(n, t)
 	in.Mask.Want(n, 1, t, t)
+	return c.heads().Mask(in.Mask)
+}
 
-	mask := heads.Mask(in.Mask) // [N, 1, h*T, T]
-	x := in.Embeds
-	for i := range c.Layers {
-		x = layer(p.At("%slayers.%d", c.Prefix, i).Layer(i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
-			k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
-			caches = append(caches, KV{k, v})
-			return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
-		})
-	}
-	return finalNorm(p, c, x), caches
+func textLayer(p *nn.Params, c *Config, i int, x *graph.Value, in TextIn, mask *graph.Value) (y *graph.Value, cache KV) {
+	heads := c.heads()
+	y = layer(p.At("%slayers.%d", c.Prefix, i).Layer(i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+		k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
+		cache = KV{k, v}
+		return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
+	})
+	return y, cache
 }
 
 // layer is norm, attention, residual, norm, MLP, residual. x [N, T, D]. mix turns rotated queries [N, T, H*E], rotated keys and
@@ -67,7 +84,8 @@ func layer(p *nn.Params, c *Config, x, pos, cos, sin *graph.Value, mix func(q, k
 	return graph.Add(x, nn.SwiGLU(p.At("mlp"), h, d, c.FeedForward, nn.Bias(c.MLPBias)))
 }
 
-func finalNorm(p *nn.Params, c *Config, x *graph.Value) *graph.Value {
+// Norm is the norm that follows the last layer. x [..., D].
+func Norm(p *nn.Params, c *Config, x *graph.Value) *graph.Value {
 	return nn.RMSNorm(p.At("%snorm", c.Prefix), x, c.Width, c.NormEps)
 }
 

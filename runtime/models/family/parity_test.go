@@ -84,7 +84,7 @@ func (p *parity) place() {
 				Pixels: noise(x.Seed, x.Size), Tokens: x.Tokens, Grid: x.Grid, Video: x.Kind == "video", FPS: 2 / x.Seconds,
 			})
 		}
-		prompt, err := place(p.model, w.IDs, pictures)
+		prompt, err := p.model.Place(w.IDs, pictures)
 		check(p.t, err)
 		for axis := range prompt.Pos {
 			if !slices.Equal(prompt.Pos[axis], w.Positions[axis]) {
@@ -95,18 +95,6 @@ func (p *parity) place() {
 			p.t.Errorf("prompt %d: feature rows %v, want %v", i, prompt.Feature, w.Rows)
 		}
 		p.prompts, p.pictures = append(p.prompts, prompt), append(p.pictures, pictures...)
-	}
-}
-
-// place is what Model.Prompt does behind the tokenizer.
-func place(m models.Model, ids []int, pictures []*models.Picture) (*models.Prompt, error) {
-	switch c := m.(type) {
-	case interface {
-		Place(ids []int, pictures []*models.Picture) (*models.Prompt, error)
-	}:
-		return c.Place(ids, pictures)
-	default:
-		return models.TextPrompt(ids), nil
 	}
 }
 

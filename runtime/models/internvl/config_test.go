@@ -203,7 +203,8 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// InternViT-300M-448px and its projector to a decoder of width 896 are published as 304.01M and 4.48M parameters.
+// InternViT-300M-448px and its projector to a decoder of width 896 are published as 304.01M and 4.48M parameters, InternViT-6B with the
+// 45 layers that InternVL keeps as 5.54B.
 func TestSpecs(t *testing.T) {
 	c := parsed(t, native(object{
 		"vision_config": object{"attention_bias": true}, "image_seq_length": 256, "text_config.hidden_size": 896, "text_config.num_attention_heads": 14,
@@ -214,6 +215,16 @@ func TestSpecs(t *testing.T) {
 	}
 	if counts["vision"]/10_000 != 30401 || counts["merger"]/10_000 != 448 {
 		t.Errorf("300M: got %v", counts)
+	}
+	large := parsed(t, original(object{"vision_config": object{"image_size": 448, "num_hidden_layers": 45}, "force_image_size": 448}))
+	size := 0
+	for _, s := range large.Specs() {
+		if large.Module(s.Name) == "vision" {
+			size += s.Size()
+		}
+	}
+	if (size+5e6)/1e7 != 554 {
+		t.Errorf("6B: got %d", size)
 	}
 	for _, module := range []string{"embedding", "decoder"} {
 		if counts[module] == 0 {

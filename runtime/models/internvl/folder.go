@@ -84,24 +84,28 @@ func endOfTurn(dir string) (id int, found bool, err error) {
 	return 0, false, nil
 }
 
+// processor is the image processor's configuration.
+type processor struct {
+	Mean     []float32 `json:"image_mean"`
+	Std      []float32 `json:"image_std"`
+	Resample int       `json:"resample"`
+	Size     tileSize  `json:"size"`
+	Min      int       `json:"min_patches"`
+	Max      int       `json:"max_patches"`
+}
+
+const bicubicFilter = 3 // Pillow's number
+
 // loadProcessor reads the image processor's file, preprocessor_config.json or the part image_processor of processor_config.json. It must
 // ask for the preprocessing that Picture does. In transformers' layout it bounds the number of tiles too.
 func (c *Config) loadProcessor(dir string) error {
-	const bicubicFilter = 3 // Pillow's number
-	f := struct {
-		Mean     []float32 `json:"image_mean"`
-		Std      []float32 `json:"image_std"`
-		Resample int       `json:"resample"`
-		Size     tileSize  `json:"size"`
-		Min      int       `json:"min_patches"`
-		Max      int       `json:"max_patches"`
-	}{slices.Clone(imageMean[:]), slices.Clone(imageStd[:]), bicubicFilter, tileSize(c.Vision.ImageSize), c.Tiling.Min, c.Tiling.Max}
+	f := processor{slices.Clone(imageMean[:]), slices.Clone(imageStd[:]), bicubicFilter, tileSize(c.Vision.ImageSize), c.Tiling.Min, c.Tiling.Max}
 	path := filepath.Join(dir, "preprocessor_config.json")
 	found, err := readJSON(path, &f)
 	if err == nil && !found {
 		path = filepath.Join(dir, "processor_config.json")
 		found, err = readJSON(path, &struct {
-			Image any `json:"image_processor"`
+			Image *processor `json:"image_processor"`
 		}{&f})
 	}
 	if err != nil || !found {

@@ -2,6 +2,7 @@ package internvl
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -95,10 +96,12 @@ func testGradients(t *testing.T, c *Config, test parity, feeds map[string]orttes
 	}
 }
 
-// Both layouts hold the same weights: those of the original one, found by Locate, are the canonical ones.
+// Both layouts say and hold the same: the configurations agree, and the weights that Locate finds in the original one are the canonical
+// ones, all of them read.
 func TestOriginalLayout(t *testing.T) {
 	var cases []struct {
 		Config  json.RawMessage
+		Native  json.RawMessage // config.json of the same model in transformers' layout
 		Tensors map[string]struct {
 			Shape []int
 			Data  packed
@@ -108,6 +111,11 @@ func TestOriginalLayout(t *testing.T) {
 	for _, test := range cases {
 		c, err := ParseConfig(test.Config)
 		check(t, err)
+		native, err := ParseConfig(test.Native)
+		check(t, err)
+		if !reflect.DeepEqual(c.Vision, native.Vision) || !reflect.DeepEqual(c.Text, native.Text) || c.Tiling != native.Tiling {
+			t.Errorf("got %+v with %+v\nwant %+v with %+v", c, c.Text, native, native.Text)
+		}
 		has := func(tensor string) bool { _, ok := test.Tensors[tensor]; return ok }
 		read := map[string]int{} // elements of each tensor
 		for _, s := range c.Specs() {

@@ -39,8 +39,9 @@ func (c *Config) Picture(frames []images.RGB, limits models.Limits) (*models.Pic
 			return nil, fmt.Errorf("internvl: image of %d by %d pixels: both sides must be at least 1", f.W, f.H)
 		}
 	}
-	if len(frames) > 1 {
-		p := &models.Picture{Tokens: len(frames) * c.tileTokens(), Grid: [3]int{len(frames), 1, 1}, Width: size, Height: size, Video: true}
+	room := func(tiles int) []float32 { return make([]float32, 0, tiles*c.Vision.patches()*c.Vision.patchDim()) }
+	if n := len(frames); n > 1 {
+		p := &models.Picture{Pixels: room(n), Tokens: n * c.tileTokens(), Grid: [3]int{n, 1, 1}, Width: size, Height: size, Video: true}
 		for _, f := range frames {
 			p.Pixels = c.Vision.tile(p.Pixels, images.Bicubic(f, size, size), 0, 0)
 		}
@@ -48,8 +49,8 @@ func (c *Config) Picture(frames []images.RGB, limits models.Limits) (*models.Pic
 	}
 	lo, hi := c.Tiling.within(limits, size*size)
 	columns, rows := grid(frames[0].W, frames[0].H, size, lo, hi)
-	p := &models.Picture{Grid: [3]int{1, rows, columns}, Width: columns * size, Height: rows * size}
 	tiles := rows * columns
+	p := &models.Picture{Pixels: room(tiles + 1), Grid: [3]int{1, rows, columns}, Width: columns * size, Height: rows * size}
 	whole := images.Bicubic(frames[0], p.Width, p.Height)
 	for i := range tiles {
 		p.Pixels = c.Vision.tile(p.Pixels, whole, i%columns*size, i/columns*size)
