@@ -166,9 +166,9 @@ line with {{ '{% not a tag %}' }} and {{ "}} nor this" }} end {%- if true %} joi
 {{ ns.found }} {{ ns.n }} {{ ns.s }} {{ none is none }} {{ undefined_thing is defined }} {{ messages is iterable }} {{ messages[0] is mapping }} {{ 'a' in 'abc' }} {{ 'role' in messages[0] }} {{ 'tools' not in messages[0] }}
 {{ names | join(', ') }} {{ names[-1] }} {{ names | last }} {{ names[1:] | join }} {{ names | first | upper }} {{ undefined_thing | default('dflt') }} {{ ' a b '.strip().split(' ') | join('+') }} {{ 'x-y'.replace('-', '_') }} {{ 'Title'.startswith('T') and not 'q'.endswith('z') }} {{ 'abc' | replace('b', 'B') | capitalize }}
 {{ messages[0] | tojson }} {{ {'b': 1, 'a': [true, none, 1.5, 'q"\\n<é>']} | tojson }} {{ [1, {'k': 'v'}] | tojson(indent=2) }}
-{{ messages | map(attribute='role') | list | join(',') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ 7 // 2 }} {{ 7 % 4 }} {{ 7 / 2 }} {{ 2 ** 3 }} {{ -3 | abs }} {{ 10 > 9 and 1 <= 1 or false }} {{ (1, 2) | length }} {{ 'a' * 3 }} {{ 'yes' if messages | length > 1 else 'no' }}
+{{ messages | map(attribute='role') | list | join(',') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ 7 // 2 }} {{ 7 % 4 }} {{ 7 / 2 }} {{ 2 * 3 }} {{ -3 | abs }} {{ 10 > 9 and 1 <= 1 or false }} {{ (1, 2) | length }} {{ 'a' * 3 }} {{ 'yes' if messages | length > 1 else 'no' }}
 {% set block %}  captured {{ names[0] }}
-{% endset %}{{ block | trim }}|{{ range(3) | list | join('') }}|{% for i in range(1, 7, 2) %}{{ i }}{{ ',' if not loop.last }}{% endfor %}|{% for k, v in {'p': 1, 'q': 2}.items() %}{{ k }}={{ v }};{% endfor %}
+{% endset %}{{ block | trim }}|{{ range(3) | join('') }}{{ range(5)[1] }}|{% for i in range(1, 7, 2) %}{{ i }}{{ ',' if not loop.last }}{% endfor %}|{% for k, v in {'p': 1, 'q': 2}.items() %}{{ k }}={{ v }};{% endfor %}{% for k, v in messages[0] | items %}{{ k }}={{ v }};{% endfor %}
 {% if messages[0].tool_calls is defined and messages[0].tool_calls %}tools{% elif messages[0].nothing %}nothing{% else %}none of them{% endif %}
 
 {% generation %}generated{% endgeneration %}{% raw %}{{ raw }} {% x %}{% endraw %}

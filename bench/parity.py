@@ -43,8 +43,9 @@ GREEDY = 64
 LIMITS = {"logits": 2e-4, "greedy": 0, "positions": 0, "rows": 0, "loss": 1e-5, "gradients": 1e-3, "weights": 1e-5}
 
 # A gradient that is zero in exact arithmetic (the bias of keys that no rotation follows) is rounding in both programs. One below
-# this share of the whole gradient is compared with that share instead of with itself; Adam, which divides it by its own size, is not.
-NOISE = 1e-6
+# this share of the whole gradient need only be below it in mixr too, and its weights after the step are left out, since Adam
+# divides it by its own size.
+QUIET = 1e-6
 
 # What a case of each family is made to contain. The rest of it is random; cases beyond the list are random throughout.
 SHAPES = {
@@ -53,7 +54,7 @@ SHAPES = {
     ],
     "llama": [
         ("llama3 rope", dict(rope="llama3")), ("linear rope, tied", dict(rope="linear", tied=True)), ("untied", dict(tied=False)),
-        ("shards bf16", dict(save=dict(dtype="BF16", shards=2))),
+        ("shards bf16", dict(save=dict(dtype="BF16", shards=2))), ("mistral", dict(rope="mistral")),
     ],
     "qwen25vl": [
         ("16/2 tied, one image", dict(heads=(16, 2, 4), tied=True, pictures=[["image"], ["image"]])),
@@ -92,7 +93,7 @@ FIXTURES = {
     "llama_linear": ("llama", dict(tied=True, rope="linear")),
     "qwen25vl_images": ("qwen25vl", dict(tied=True, pictures=[["image:2x6", "image:4x4"], []])),
     "qwen25vl_published": ("qwen25vl", dict(tied=False, pictures=[["image:6x4"]], save=dict(edit_config=families.qwen25vl_published))),
-    "qwen25vl_video": ("qwen25vl", dict(tied=True, pictures=[["video:2x4x2", "image:2x2"]])),
+    "qwen25vl_video": ("qwen25vl", dict(tied=True, pictures=[["image:2x2", "video:3x4x2@2"]])),
     "internvl_qwen2": ("internvl", dict(tied=True, text="qwen2", qk_norm=False, pictures=[[2], [1]])),
     "internvl_chat_qwen2": ("internvl", dict(tied=False, text="qwen2", qk_norm=True, pictures=[[1]], original=True)),
     "internvl_chat_internlm2": ("internvl", dict(tied=False, text="llama", qk_norm=False, pictures=[[1], []], original=True)),
@@ -231,10 +232,10 @@ def compare(report, name, family, model, prompts, case, got):
     whole = float(torch.stack([g.square().sum() for g in gradients.values()]).sum().sqrt())
     relative, element, quiet = {}, 0.0, set()
     for n, g in gradients.items():
-        error = got["g." + n].view_as(g) - g
-        if 0 < float(g.norm()) < NOISE * whole:
+        error, norm = got["g." + n].view_as(g) - g, float(g.norm())
+        if 0 < norm < QUIET * whole:
             quiet.add(n)
-        relative[n] = float(error.norm() / max(float(g.norm()), NOISE * whole))
+        relative[n] = float(error.norm()) / (norm if norm >= QUIET * whole else whole * QUIET / LIMITS["gradients"])
         if n not in quiet and g.any():
             element = max(element, float(error.abs().max() / g.abs().max()))
     worst = max(relative, key=relative.get)
@@ -298,9 +299,18 @@ def fixture(folder, family, shape):
         rng = random.Random(f"fixture {folder.name} {seed}")
         model = make_model(family, rng, shape | dict(small=True))
         prompts = make_prompts(family, rng, shape, model, 2)
+        for p in prompts:
+            p.ids = p.ids if p.pictures else p.ids[:24]
+        lengths = [len(p.ids) for p in prompts]
+        if min(lengths) < 2 or max(lengths) < 13:
+            continue
+        if any(x["kind"] == "video" for p in prompts for x in p.pictures):
+            t = reference.positions(family, model, prompts[0])[0]
+            if t.max() <= t[-1]:  # the last step of the video must lie behind the text, so that what follows the prompt tells rules apart
+                continue
         decoded = [reference.greedy(family, model, p, GREEDY) for p in prompts]
         # Varied answers, in which no choice is so close that another machine's rounding could turn it.
-        if min(len(p.ids) for p in prompts) > 1 and max(len(p.ids) for p in prompts) > 12 and all(lead > 1e-2 and len(set(tokens.tolist())) >= 6 for tokens, lead in decoded):
+        if all(lead > 1e-2 and len(set(tokens.tolist())) >= 6 for tokens, lead in decoded):
             break
     else:
         sys.exit(f"{folder}: no seed gives greedy tokens that are varied and clear")

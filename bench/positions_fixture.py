@@ -33,11 +33,12 @@ def positions(tokens_per_second, segments):
     text["rope_parameters"] = dict(rope_type="default", rope_theta=1e4, mrope_section=[1, 1, 2])
     with torch.device("meta"):
         model = Qwen2_5_VLModel(Qwen2_5_VLConfig(text_config=text, vision_config=tower))
+    kinds.append(0)  # a token of text behind all: where generate goes on, which is not what delta says behind a video
     ids = torch.zeros(1, len(kinds), dtype=torch.long)
-    pos, delta = model.get_rope_index(
+    pos, _ = model.get_rope_index(
         ids, torch.tensor([kinds]), torch.tensor(images) if images else None, torch.tensor(videos) if videos else None,
         torch.tensor(seconds) if seconds else None)
-    return pos[:, 0].tolist(), len(kinds) + delta.item()
+    return pos[:, 0, :-1].tolist(), pos[:, 0, -1].max().item()
 
 
 def main():

@@ -30,11 +30,11 @@ const imports = `
 	table:
 	spec:            schema
 	plan:            schema spec
-	data:            schema spec
+	images:
+	data:            schema spec images
 	reward:          spec data
 	nn:              graph
 	grpo:            graph
-	images:
 	hub:
 	chat:
 	models/decoder:  graph nn
@@ -43,11 +43,12 @@ const imports = `
 	models/causal:   graph nn token chat images models/decoder models
 	models/internvl: graph nn token chat images models/decoder models
 	models/family:   token chat models models/causal models/qwen25vl models/internvl
-	models/bert:     graph nn token
-	models/modernbert: graph nn token models/decoder
+	models/bert:     graph nn
+	models/modernbert: graph nn models/decoder
 	compile:         spec graph nn models/decoder models grpo
 	ort:             graph
 	ort/fetch:
+	bench/parity:    spec graph nn models/decoder models models/family grpo compile weights ort ort/fetch
 	train:           spec graph nn chat images models/decoder models models/family grpo compile token weights data reward ort table
 	report:          table
 	cli:             *
@@ -57,7 +58,7 @@ const imports = `
 `
 
 // testImports are open to test files of every package: a test may run what the package built, and needs some family to build it for.
-var testImports = []string{"ort", "ort/orttest", "models/qwen25vl"}
+var testImports = []string{"ort", "ort/orttest", "graph", "nn", "weights", "token", "models/decoder", "models/qwen25vl"}
 
 func TestImports(t *testing.T) {
 	for _, v := range importViolations(t, os.DirFS(".."), imports) {

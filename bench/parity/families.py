@@ -127,6 +127,12 @@ def llama(rng, small=False, tied=None, rope=None):
         scaling |= dict(factor=rng.choice([2.0, 4.0]))
     if rng.random() < 0.5:  # heads wider or narrower than D/H
         sizes["head_dim"] = rng.choice([6, 12])
+    if rope == "mistral":
+        from transformers import MistralConfig, MistralForCausalLM
+
+        config = MistralConfig(**sizes, rope_parameters={"rope_type": "default", "rope_theta": theta}, sliding_window=None,
+                               tie_word_embeddings=bool(tied), bos_token_id=1, eos_token_id=90)
+        return MistralForCausalLM._from_config(config, attn_implementation="eager")
     config = LlamaConfig(
         **sizes, attention_bias=rng.random() < 0.5, mlp_bias=rng.random() < 0.3, rope_parameters=scaling,
         tie_word_embeddings=rng.random() < 0.5 if tied is None else tied, bos_token_id=1, eos_token_id=90,
@@ -139,7 +145,7 @@ def words(rng, n, below=88):
 
 
 def text_prompts(model, rng, count, pictures=None):
-    return [Prompt(words(rng, rng.choice([1, 2, 7, 24, 33]))) for _ in range(count)]
+    return [Prompt(words(rng, rng.choice([1, 2, 7, 24, 33, 150]))) for _ in range(count)]
 
 
 # --- Qwen2.5-VL ---------------------------------------------------------------------------------------------------------------
@@ -182,22 +188,25 @@ def qwen25vl_published(config):
 
 
 def qwen25vl_picture(rng, what):
-    """what is image or video, and may say its grid of patches: image:6x10, video:3x4x4 (grid steps first)."""
+    """what is image or video, and may say its grid of patches: image:6x10, video:3x4x4 (grid steps first), and for a video the seconds
+    of a step: video:3x4x4@2."""
     kind, _, size = what.partition(":")
+    size, _, seconds = size.partition("@")
     video = kind == "video"
     grid = [int(n) for n in size.split("x")] if size else [2 * rng.randint(1, 5), 2 * rng.randint(1, 5)]
     t, h, w = ([rng.randint(2, 3)] if video else [1]) + grid if len(grid) == 2 else grid
     seed = rng.getrandbits(32)
     picture = dict(kind=kind, grid=[t, h, w], tokens=t * h * w // 4, seed=seed, pixels=noise(seed, t * h * w, 1176))
     if video:
-        picture["seconds"] = rng.choice([0.5, 1.0, 1.25, 2.0])
+        picture["seconds"] = float(seconds) if seconds else rng.choice([0.5, 1.0, 1.25, 2.0])
     return picture
 
 
 def qwen25vl_prompts(model, rng, count, pictures=None):
     prompts = []
     for i in range(count):
-        kinds = pictures[i] if pictures else ["image"] * rng.choice([0, 1, 1, 2, 3])
+        # The first prompt has no video, so that TRL has something to train on.
+        kinds = pictures[i] if pictures else rng.choices(["image", "video"], [5, 1 if i else 0], k=rng.choice([0, 1, 1, 2, 3]))
         ids, shown = words(rng, rng.randint(1, 6)), []
         for kind in kinds:
             p = qwen25vl_picture(rng, kind)

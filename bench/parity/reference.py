@@ -156,6 +156,9 @@ def step(family, model, prompts, case):
     gradients = {n: torch.zeros_like(p) if p.grad is None else p.grad.clone() for n, p in model.named_parameters()}
     after = None
     if case["step"]:
+        for p in model.parameters():
+            # What no row used (the tower without a picture) has no gradient in torch, and AdamW passes it by; in mixr it is 0.
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         o = case["optimizer"]
         # Norm gains and biases are not decayed, as in the Trainer of transformers.
         decayed = [p for p in model.parameters() if p.dim() > 1]

@@ -9,15 +9,15 @@ import (
 // unlayout returns a template that renders the same without any white-space control: it applies Jinja's rules
 // (trim_blocks, lstrip_blocks, the signs - and + inside a tag's ends, the last line break) to the text between the tags
 // and removes the signs and the comments. The library's own rules differ: it also strips blanks between a text and the tag
-// that follows on its line. White space that is taken out of the text moves into the next tag if it holds line breaks, so
-// that line numbers stay.
+// that follows on its line. Line breaks that are taken out of the text move into a comment before the next tag, so that
+// line numbers stay.
 //
 // The tags generation and endgeneration, with which transformers marks what a model has written, are removed.
 func unlayout(src string) (string, error) {
 	src = strings.ReplaceAll(strings.ReplaceAll(src, "\r\n", "\n"), "\r", "\n")
 	src = strings.TrimSuffix(src, "\n")
 	var out strings.Builder
-	lines := 0 // line breaks to be put into the next tag
+	lines := 0 // line breaks to be put into a comment
 	emit := func(kept, all string) {
 		lines += strings.Count(all, "\n") - strings.Count(kept, "\n")
 		out.WriteString(kept)
@@ -44,12 +44,7 @@ func unlayout(src string) (string, error) {
 		case t.before == '-':
 			text = strings.TrimRight(text, space)
 		case t.before != '+' && t.kind != '{':
-			// lstrip_blocks: blanks between the start of the line and a block
-			cut := strings.TrimRight(text, " \t\v\f")
-			if lineStart := strings.HasSuffix(cut, "\n") || cut == "" && (next == len(raw) || strings.HasSuffix(src[:pos], "\n") ||
-				trimStart == "\n" && strings.HasPrefix(raw, "\n")); lineStart {
-				text = cut
-			}
+			text = leftStrip(text, pos == 0 || trimStart == "\n" && strings.HasPrefix(raw, "\n"))
 		}
 		emit(text, raw)
 		pos, trimStart = t.end, ""
@@ -76,11 +71,30 @@ func unlayout(src string) (string, error) {
 				trimStart = ""
 			}
 		default:
-			closing := map[byte]string{'%': "%}", '{': "}}"}[t.kind]
-			out.WriteString("{" + string(t.kind) + strings.Repeat("\n", lines) + " " + t.body + " " + closing)
-			lines = 0
+			if hasPower(t.body) {
+				return "", fmt.Errorf("line %d: the operator ** is not known here", 1+strings.Count(src[:next], "\n"))
+			}
+			t.body = unconditional(t.body)
+			// The library takes a line break before the name of a block for the name.
+			rest := strings.TrimLeft(t.body, space)
+			lines += strings.Count(t.body, "\n") - strings.Count(rest, "\n")
+			if lines > 0 {
+				out.WriteString("{#" + strings.Repeat("\n", lines) + "#}")
+				lines = 0
+			}
+			out.WriteString(src[next:next+2] + " " + rest + " " + closingOf[t.kind])
 		}
 	}
+}
+
+// leftStrip is lstrip_blocks: it takes the blanks between the start of a line and the block behind text. lineStarts tells
+// that the text begins on a new line.
+func leftStrip(text string, lineStarts bool) string {
+	cut := strings.TrimRight(text, " \t\v\f")
+	if strings.HasSuffix(cut, "\n") || cut == "" && lineStarts {
+		return cut
+	}
+	return text
 }
 
 // space is what the sign - takes away.
@@ -104,10 +118,12 @@ func nextTag(src string, from int) int {
 	return len(src)
 }
 
+var closingOf = map[byte]string{'%': "%}", '{': "}}", '#': "#}"}
+
 // readTag reads the tag at start. Its end inside a string does not count, nor does }} inside braces.
 func readTag(src string, start int) (tag, error) {
 	t := tag{kind: src[start+1]}
-	closing := map[byte]string{'%': "%}", '{': "}}", '#': "#}"}[t.kind]
+	closing := closingOf[t.kind]
 	from := start + 2
 	if from < len(src) && (src[from] == '-' || src[from] == '+' && t.kind != '{') {
 		t.before = src[from]

@@ -1,13 +1,28 @@
+// Package chat turns conversations into the text that a model was trained on.
+//
+// A model's own chat template is rendered as transformers' apply_chat_template renders it (Jinja with trim_blocks and
+// lstrip_blocks, the special tokens of tokenizer_config.json, raise_exception, tojson, strftime_now, loop controls; tools
+// and documents are none). The library for it is gonja; what it has otherwise than Jinja is put right before and around
+// it: white space (layout.go), conditional expressions in brackets (inline.go), methods of strings (strings.go), tojson
+// and range. What a template uses beyond that is an error with its line where the library has it as one.
+//
+// differs: none prints nothing instead of "None"; // and % round towards zero for negative numbers; a list times a number
+// is no list; "do" changes the messages without complaint; the order in which a loop sees the keys of a message is not
+// told. No published template that this was compared with (bench/chat_fixture.py) depends on one of them.
 package chat
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +36,7 @@ var ErrNone = errors.New("the folder has no chat template")
 
 // Template writes conversations in the form that a model was trained on.
 type Template struct {
+	hash      string
 	path      string
 	template  *exec.Template
 	variables map[string]any // bos_token and the like
@@ -124,16 +140,28 @@ func parse(path, source string, variables map[string]any) (*Template, error) {
 	}
 	settings := config.New()
 	settings.KeepTrailingNewline = true
-	t := &Template{path: path, variables: variables}
+	t := &Template{hash: fingerprint(source, variables), path: path, variables: variables}
 	err = guard(func() (err error) {
 		t.template, err = exec.NewTemplate(name, settings, loader, environment())
 		return err
 	})
 	if err != nil {
-		return nil, t.located(err)
+		return nil, t.explain(err)
 	}
 	t.parts = t.readsParts()
 	return t, nil
+}
+
+// Hash is the SHA-256 in hex of what decides the rendering: the template's text and the special tokens that it may write.
+func (t *Template) Hash() string { return t.hash }
+
+func fingerprint(source string, variables map[string]any) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		fmt.Fprintf(h, "%s %q\n", name, variables[name])
+	}
+	h.Write([]byte(source))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Parts tells whether the template reads the parts of a message, so that messages can hold images. If it does not, each
@@ -182,20 +210,31 @@ func (t *Template) Render(messages []Message, addGenerationPrompt bool) (string,
 	}
 	out, err := t.render(list, addGenerationPrompt)
 	if err != nil {
-		return "", t.located(err)
+		return "", t.explain(err)
 	}
 	return out, nil
 }
 
 func (t *Template) render(messages []any, addGenerationPrompt bool) (out string, err error) {
+	var raised error // what goes through the library comes out as text
 	data := exec.NewContext(map[string]any{
 		"messages": messages, "add_generation_prompt": addGenerationPrompt, "tools": nil, "documents": nil,
+		"raise_exception": func(_ *exec.Evaluator, args *exec.VarArgs) (any, error) {
+			if len(args.Args) != 1 {
+				return nil, fmt.Errorf("raise_exception takes one message, got %d", len(args.Args))
+			}
+			raised = &Raised{args.Args[0].String()}
+			return nil, raised
+		},
 	})
 	data.Update(exec.NewContext(t.variables))
 	err = guard(func() (err error) {
 		out, err = t.template.ExecuteToString(data)
 		return err
 	})
+	if err != nil && raised != nil {
+		err = &located{raised, lineIn(err)}
+	}
 	return out, err
 }
 
@@ -209,23 +248,38 @@ func guard(run func() error) (err error) {
 	return run()
 }
 
+// located is an error whose line is known.
+type located struct {
+	error
+	line int
+}
+
 var lineOf = regexp.MustCompile(`(?i)\bline:? ?=?(\d+)`)
 
-// located puts file and line before an error of the library, whose innermost mention of a line is the place, and
-// keeps only its end: what goes before repeats the template.
-func (t *Template) located(err error) error {
-	var raised *Raised
-	text := err.Error()
+// lineIn is the innermost line that an error of the library names, and 0 if there is none.
+func lineIn(err error) int {
+	all := lineOf.FindAllStringSubmatch(err.Error(), -1)
+	if all == nil {
+		return 0
+	}
+	line, _ := strconv.Atoi(all[len(all)-1][1]) // digits; 0 if they are too many
+	return line
+}
+
+// explain puts file and line before an error of the library and keeps only its end: what goes before repeats the template.
+func (t *Template) explain(err error) error {
 	where := t.path + ": chat_template"
-	if all := lineOf.FindAllStringSubmatch(text, -1); all != nil {
-		line, _ := strconv.Atoi(all[len(all)-1][1])
-		where += fmt.Sprintf(" line %d", line)
+	known, ok := err.(*located)
+	if !ok {
+		text := err.Error()
+		line := lineIn(err)
+		if i := strings.LastIndex(text, "': "); i >= 0 {
+			text = text[i+3:]
+		}
+		known = &located{errors.New(text), line}
 	}
-	if errors.As(err, &raised) {
-		return fmt.Errorf("chat: %s: %w", where, raised)
+	if known.line > 0 {
+		where += fmt.Sprintf(" line %d", known.line)
 	}
-	if i := strings.LastIndex(text, "): "); i >= 0 {
-		text = text[i+3:]
-	}
-	return fmt.Errorf("chat: %s: %s", where, text)
+	return fmt.Errorf("chat: %s: %w", where, known.error)
 }

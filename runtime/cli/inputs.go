@@ -2,20 +2,27 @@ package cli
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 
 	"mixr/runtime/plan"
 	"mixr/runtime/spec"
 	"mixr/runtime/train"
+	"mixr/runtime/weights"
 )
 
-// openAll opens the inputs of all trials, policies of the hub through the given function; mistakes of all of them come back together.
-func openAll(trials []plan.Trial, hub func(ref string) (string, error)) ([]*train.Inputs, error) {
+// shelf opens policies of the hub through the given function, and remembers the hashes of weights in the cache folder.
+func (a *app) shelf(hub func(ref string) (string, error)) *train.Shelf {
+	s := train.NewShelf()
+	s.Hub, s.Sums = hub, weights.NewSumCache(filepath.Join(a.machine.CacheDir, "sha256"))
+	return s
+}
+
+// openAll opens the inputs of all trials; mistakes of all of them come back together.
+func openAll(trials []plan.Trial, shelf *train.Shelf) ([]*train.Inputs, error) {
 	var all []*train.Inputs
 	var mistakes spec.Diagnostics
 	var others []error
-	shelf := train.NewShelf()
-	shelf.Hub = hub
 	for _, t := range trials {
 		in, err := shelf.Open(t.Resolved)
 		all = append(all, in)

@@ -62,7 +62,7 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := openAll(trials, held)
+	inputs, err := openAll(trials, a.shelf(held))
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 		return fmt.Errorf("results: %w; name another folder with --results", err)
 	}
 	watch := newScreen(a.errOut)
-	inputs, err := openAll(trials, fetched(ctx, watch))
+	inputs, err := openAll(trials, a.shelf(fetched(ctx, watch)))
 	if err != nil {
 		return err
 	}

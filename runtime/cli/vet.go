@@ -39,8 +39,7 @@ type vetOptions struct{ data, json bool }
 
 func (a *app) vet(files []string, o vetOptions) error {
 	mistakes := spec.Diagnostics{}
-	shelf := train.NewShelf()
-	shelf.Hub = held
+	shelf := a.shelf(held)
 	for _, file := range files {
 		found, err := vetFile(file, o.data, shelf)
 		if err != nil {

@@ -34,8 +34,9 @@ type Program struct {
 	Vision     *graph.Graph // pictures -> features; the frozen tower, or evaluation of a trained one; nil for text-only families
 	Prefill    *graph.Graph // prompt -> key/value cache and the first sampled token
 	Decode     *graph.Graph // one token for each completion of a prompt
-	Score      *graph.Graph // log-probabilities of given completions; nil for sft
-	Gradient   *graph.Graph // loss and gradients of one unit (a prompt group, or some sft rows)
+	Score      *graph.Graph // log-probabilities of given completions; nil for sft, and where Layered does it
+	Gradient   *graph.Graph // loss and gradients of one unit (a prompt group, or some sft rows); nil where Layered does it
+	Layered    *Layered     // scoring and gradient in parts, with policy.recompute; else nil
 	Accumulate *graph.Graph // gradients of one unit added to the sum
 	Optimizer  *graph.Graph // AdamW on the summed gradients, in place
 
@@ -44,13 +45,14 @@ type Program struct {
 	// holds the vision tower and is fed pixels instead of features.
 	OnPolicy, HasReference, TrainsVision bool
 
-	Variant grpo.Variant   // of the loss; zero for sft
-	Update  spec.Optimizer // of the stage
+	Variant grpo.Variant   // of the loss; zero for sft and eval
+	Update  spec.Optimizer // of the stage; zero for eval
 }
 
 // Graphs lists the program's graphs by name, in the order in which a step uses them.
 func (p *Program) Graphs() []*graph.Graph {
-	all := []*graph.Graph{p.Vision, p.Prefill, p.Decode, p.Score, p.Gradient, p.Accumulate, p.Optimizer}
+	all := slices.Concat([]*graph.Graph{p.Vision, p.Prefill, p.Decode, p.Score, p.Gradient}, p.Layered.Graphs(),
+		[]*graph.Graph{p.Accumulate, p.Optimizer})
 	return slices.DeleteFunc(all, func(g *graph.Graph) bool { return g == nil })
 }
 
@@ -69,12 +71,15 @@ func (p *Program) Trainable() []Param {
 	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trainable })
 }
 
-// Compile builds all graphs of an experiment on a policy of the given architecture.
+// Compile builds all graphs of an experiment on a policy of the given architecture; of stage eval, those that sample.
 func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
-	p := &Program{Model: m, LoRA: adapters(exp.Policy.LoRA)}
+	p, learns := &Program{Model: m}, exp.Stage != "eval"
+	if learns {
+		p.LoRA = adapters(exp.Policy.LoRA)
+	}
 	for _, s := range m.Specs() {
 		module := m.Module(s.Name)
-		p.Params = append(p.Params, Param{s, module, p.LoRA == nil && !slices.Contains(exp.Policy.Freeze, module)})
+		p.Params = append(p.Params, Param{s, module, learns && p.LoRA == nil && !slices.Contains(exp.Policy.Freeze, module)})
 	}
 	if p.LoRA != nil {
 		specs, err := adapterSpecs(m.Decoder(), p.LoRA)
@@ -88,13 +93,14 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 	trains := func(module string) bool {
 		return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Trainable && q.Module == module })
 	}
-	if len(p.Trainable()) == 0 {
+	if learns && len(p.Trainable()) == 0 {
 		return nil, fmt.Errorf("policy.freeze: nothing is left to train in %s", exp.Policy.From)
 	}
 	p.TrainsVision = trains("vision") || trains("merger")
 
-	var objective func(*graph.Graph, head) *graph.Value
+	var objective objective
 	switch exp.Stage {
+	case "eval":
 	case "sft":
 		objective, p.Update = supervised, exp.SFT.Optimizer
 	case "grpo":
@@ -118,8 +124,8 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 		{&p.Vision, "vision", p.vision, !p.Sees()},
 		{&p.Prefill, "prefill", p.prefill, false},
 		{&p.Decode, "decode", p.decode, false},
-		{&p.Score, "score", p.score, exp.Stage == "sft"},
-		{&p.Gradient, "gradient", func(g *graph.Graph) { p.gradient(g, objective) }, false},
+		{&p.Score, "score", p.score, !learns || exp.Stage == "sft" || exp.Policy.Recompute},
+		{&p.Gradient, "gradient", func(g *graph.Graph) { p.gradient(g, objective) }, !learns || exp.Policy.Recompute},
 	} {
 		if s.skip {
 			continue
@@ -129,12 +135,10 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 			return nil, fmt.Errorf("compile %s: %w", s.name, err)
 		}
 	}
-	var err error
-	if p.Accumulate, err = grpo.BuildAccumulate(p.optimized()); err != nil {
-		return nil, fmt.Errorf("compile accumulate: %w", err)
-	}
-	if p.Optimizer, err = grpo.BuildAdamW(p.optimized(), p.AdamW()); err != nil {
-		return nil, fmt.Errorf("compile optimizer: %w", err)
+	if learns {
+		if err := p.learn(exp.Policy.Recompute, objective); err != nil {
+			return nil, err
+		}
 	}
 	for _, g := range p.Graphs() {
 		if err := g.Verify(); err != nil {
@@ -142,6 +146,22 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 		}
 	}
 	return p, nil
+}
+
+// learn builds what an update takes beside the gradient graph, or in its place.
+func (p *Program) learn(recompute bool, objective objective) (err error) {
+	if recompute {
+		if p.Layered, err = p.layered(objective); err != nil {
+			return err
+		}
+	}
+	if p.Accumulate, err = grpo.BuildAccumulate(p.optimized()); err != nil {
+		return fmt.Errorf("compile accumulate: %w", err)
+	}
+	if p.Optimizer, err = grpo.BuildAdamW(p.optimized(), p.AdamW()); err != nil {
+		return fmt.Errorf("compile optimizer: %w", err)
+	}
+	return nil
 }
 
 // AdamW is the optimizer of the program's stage.

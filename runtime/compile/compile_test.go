@@ -72,6 +72,8 @@ func lora(dropout float64, targets ...string) func(*spec.Experiment) {
 	}
 }
 
+func recompute(e *spec.Experiment) { e.Policy.Recompute = true }
+
 func compiled(t *testing.T, e *spec.Experiment, c *qwen25vl.Config) *Program {
 	t.Helper()
 	p, err := Compile(e, c)
@@ -89,6 +91,8 @@ func TestGolden(t *testing.T) {
 		"grpo_whole":  grpoWith(kl(0.04), iterations(2)),
 		"sft_whole":   sft(),
 		"grpo_lora":   grpoWith(lora(0.1), kl(0.04)),
+		"grpo_layers": grpoWith(lora(0.1), kl(0.04), recompute),
+		"sft_layers":  sft(recompute),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := summary(compiled(t, e, tiny()))
@@ -268,6 +272,56 @@ func TestAdapters(t *testing.T) {
 				t.Errorf("%s reads keys of dropout: %t", g.Name(), has)
 			}
 		}
+	}
+}
+
+// With recompute no graph of all layers is differentiated; the parts give a gradient for exactly the trainable parameters, those of a
+// layer under the names of layer 0.
+func TestLayeredGivesEveryGradient(t *testing.T) {
+	untied := tiny()
+	untied.TieEmbeddings = false
+	for _, c := range []*qwen25vl.Config{tiny(), untied} {
+		for _, frozen := range [][]string{nil, {"vision", "merger"}, {"vision", "embedding"}, {"vision", "merger", "embedding"}, {"merger", "decoder"}, {"vision", "embedding", "decoder"}} {
+			for _, edits := range [][]func(*spec.Experiment){{freeze(frozen...)}, {freeze(frozen...), lora(0.2)}} {
+				e := grpoWith(append(edits, recompute, kl(0.1))...)
+				p := compiled(t, e, c)
+				if p.Gradient != nil || p.Score != nil || p.Layered.Score == nil {
+					t.Error("a graph of all layers is scored or differentiated")
+				}
+				var want, got []string
+				for _, q := range p.Trainable() {
+					want = append(want, q.Name)
+				}
+				layers := p.Model.Decoder().Layers
+				for _, g := range p.Layered.Graphs() {
+					for _, o := range g.Outputs() {
+						name, ok := strings.CutPrefix(o.Name, "g.")
+						if !ok {
+							continue
+						}
+						if in := input(g, name); in == nil || !in.Shape().Equal(o.Value.Shape()) {
+							t.Errorf("%s: the gradient of %s has shape %v", g.Name(), name, o.Value.Shape())
+						}
+						for i := range layers {
+							if n := p.InLayer(name, i); !slices.Contains(got, n) { // that of a tied head comes twice
+								got = append(got, n)
+							}
+						}
+					}
+				}
+				slices.Sort(want)
+				slices.Sort(got)
+				if !slices.Equal(got, want) {
+					t.Errorf("%v: gradients of %v, want %v", frozen, got, want)
+				}
+				if (p.Layered.Train != nil) != p.Drops() || (p.Layered.VisionGradient != nil) != p.TrainsVision {
+					t.Error("a part is there that nothing needs, or is missing")
+				}
+			}
+		}
+	}
+	if p := compiled(t, sft(recompute), tiny()); p.Layered.Score != nil || p.Layered.Train != nil {
+		t.Error("the sft stage scores, or drops without adapters")
 	}
 }
 

@@ -12,7 +12,11 @@ type head struct{ logp, entropy *graph.Value }
 
 // selected scores C tokens: select [C] names flat positions of hidden [N, T, D] whose next token is target [C].
 func (p *Program) selected(g *graph.Graph, params *nn.Params, hidden *graph.Value) head {
-	rows := graph.Gather(graph.Reshape(hidden, -1, p.Model.Decoder().Width), g.Input("select", graph.I64, "C")) // [C, D]
+	return p.scored(g, params, graph.Gather(graph.Reshape(hidden, -1, p.Model.Decoder().Width), g.Input("select", graph.I64, "C")))
+}
+
+// scored is selected for rows [C, D] that were chosen.
+func (p *Program) scored(g *graph.Graph, params *nn.Params, rows *graph.Value) head {
 	logp, entropy := graph.LogProb(rows, decoder.Head(params, p.Model.Decoder()), g.Input("target", graph.I64, "C"),
 		g.Input("temperature", graph.F32, 1))
 	return head{logp, entropy}
@@ -26,7 +30,7 @@ func (p *Program) score(g *graph.Graph) {
 }
 
 // gradient emits loss [1], the per-token values that metrics are made of, and g.NAME for every trainable parameter.
-func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *graph.Value) {
+func (p *Program) gradient(g *graph.Graph, objective objective) {
 	params := p.trained(g, p.Model.Decoder().Layers)
 	var features *graph.Value
 	if p.TrainsVision {
@@ -35,11 +39,7 @@ func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *g
 		features = p.featureInput(g)
 	}
 	hidden, _ := p.text(g, params, features)
-	h := p.selected(g, params, hidden)
-	loss := objective(g, h)
-	g.Output("loss", loss)
-	g.Output("logp", h.logp)
-	g.Output("entropy", h.entropy)
+	loss := p.losses(g, p.selected(g, params, hidden), objective)
 
 	trainable := p.Trainable()
 	wrt := make([]*graph.Value, len(trainable))
@@ -51,13 +51,25 @@ func (p *Program) gradient(g *graph.Graph, objective func(*graph.Graph, head) *g
 	}
 }
 
+// objective adds the loss [1] of scored tokens to a graph, with the inputs that it reads.
+type objective func(g *graph.Graph, h head) *graph.Value
+
+// losses emits loss [1] and the per-token values that metrics are made of.
+func (p *Program) losses(g *graph.Graph, h head, objective objective) *graph.Value {
+	loss := objective(g, h)
+	g.Output("loss", loss)
+	g.Output("logp", h.logp)
+	g.Output("entropy", h.entropy)
+	return loss
+}
+
 // supervised is minus the weighted log-likelihood of the target completion.
 func supervised(g *graph.Graph, h head) *graph.Value {
 	return grpo.SFT(h.logp, g.Input("weight", graph.F32, "C"))
 }
 
 // clipped is the GRPO objective; on policy the old log-probabilities are the new ones without gradient.
-func clipped(v grpo.Variant, onPolicy bool) func(*graph.Graph, head) *graph.Value {
+func clipped(v grpo.Variant, onPolicy bool) objective {
 	return func(g *graph.Graph, h head) *graph.Value {
 		in := grpo.Inputs{
 			LogP:      h.logp,

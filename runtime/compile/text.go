@@ -18,18 +18,28 @@ func (p *Program) vision(g *graph.Graph) {
 // mask [N, 1, T, T] (additive, 0 = visible). It returns the final hidden states [N, T, D] and each layer's cache [N, K, T, E].
 // A policy that reads text alone (features nil) has neither image_index nor is_image.
 func (p *Program) text(g *graph.Graph, params *nn.Params, features *graph.Value) (*graph.Value, []decoder.KV) {
-	c := p.Model.Decoder()
+	return decoder.Text(params, p.Model.Decoder(), p.over(g, p.embed(g, params, features)))
+}
+
+// embed declares what text's embedding reads, ids and, for pictures, image_index and is_image. It returns the embeddings [N, T, D].
+func (p *Program) embed(g *graph.Graph, params *nn.Params, features *graph.Value) *graph.Value {
 	var imageIndex, isImage *graph.Value
 	if features != nil {
 		imageIndex, isImage = g.Input("image_index", graph.I64, "N", "T"), g.Input("is_image", graph.Bool, "N", "T", 1)
 	}
-	return decoder.Text(params, c, decoder.TextIn{
-		Embeds: decoder.Embed(params, c, g.Input("ids", graph.I64, "N", "T"), features, imageIndex, isImage),
+	return decoder.Embed(params, p.Model.Decoder(), g.Input("ids", graph.I64, "N", "T"), features, imageIndex, isImage)
+}
+
+// over declares what every layer of text reads besides x [N, T, D].
+func (p *Program) over(g *graph.Graph, x *graph.Value) decoder.TextIn {
+	half := p.Model.Decoder().HeadWidth / 2
+	return decoder.TextIn{
+		Embeds: x,
 		Pos:    g.Input("pos", graph.I64, "N", "T"),
-		Cos:    g.Input("cos", graph.F32, "L", c.HeadWidth/2),
-		Sin:    g.Input("sin", graph.F32, "L", c.HeadWidth/2),
+		Cos:    g.Input("cos", graph.F32, "L", half),
+		Sin:    g.Input("sin", graph.F32, "L", half),
 		Mask:   g.Input("mask", graph.F32, "N", 1, "T", "T"),
-	})
+	}
 }
 
 // featureInput declares the features of a tower that ran on its own; nil if the policy has none.

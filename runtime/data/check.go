@@ -2,12 +2,11 @@ package data
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// example checks a row against the card and its image, and turns it into an Example; found holds every mistake.
+// example checks a row against the card and its images, and turns it into an Example; found holds every mistake.
 func (c *Card) example(r row) (ex Example, found flaws) {
 	ex = Example{ID: r.ID, Task: r.Task, Question: r.Question, Answers: r.Answers, Choices: r.Choices}
 	if strings.TrimSpace(r.ID) == "" {
@@ -21,25 +20,7 @@ func (c *Card) example(r row) (ex Example, found flaws) {
 			found.add("write the completion to learn, or remove the field", "target is empty")
 		}
 	}
-	switch {
-	case r.Image == "" && r.Task == Grounding:
-		found.add("name the image that the boxes are in", "image is missing")
-	case r.Image == "" && r.ImageSize != nil:
-		found.add("remove image_size or name the image", "image_size without image")
-	case filepath.IsAbs(r.Image):
-		found.add("write it relative to the card's images folder", "image is an absolute path: %s", r.Image)
-	case r.Image != "":
-		within := filepath.Join(c.Images, filepath.FromSlash(r.Image))
-		ex.Image = filepath.Join(c.dir, within)
-		header := c.images.at(ex.Image)
-		ex.ImageSize = header.size
-		if header.mistake != "" {
-			found.add(header.hint, "image %s: %s", within, header.mistake)
-		} else if r.ImageSize != nil && !slices.Equal(r.ImageSize, header.size[:]) {
-			found.add("the boxes may belong to another size of the image: correct both", "image_size: got %v, but %s has %v",
-				r.ImageSize, within, header.size)
-		}
-	}
+	found = append(found, c.pictures(r, &ex)...)
 	for i, a := range r.Answers {
 		if strings.TrimSpace(a) == "" {
 			found.add("write the answer or remove it", "answers[%d] is empty", i)

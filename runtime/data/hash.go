@@ -22,13 +22,17 @@ type hashedRow struct {
 	Choices  []string `json:"choices,omitempty"`
 	Boxes    []Box    `json:"boxes,omitempty"`
 	Target   string   `json:"target,omitempty"`
+
+	More  []string `json:"images,omitempty"` // sha256 of the images behind the first
+	Video []string `json:"video,omitempty"`  // sha256 of every frame
+	FPS   float64  `json:"fps,omitempty"`
 }
 
 // Hash is the content hash of the card, sha256 in hex: equal exactly if every example a run could draw is equal. It is
-// over the set of rows, each with its split and the bytes of its image, boxes in pixels. The order of rows, the names of
+// over the set of rows, each with its split and the bytes of its images and frames, boxes in pixels. The order of rows, the names of
 // files and folders, and the card's title, licence and the like are not in it.
 func (c *Card) Hash() (string, error) {
-	images := map[string]string{"": ""} // path -> sha256 of the bytes
+	images := map[string]string{} // path -> sha256 of the bytes
 	for path := range c.images {
 		blob, err := os.ReadFile(path)
 		if err != nil {
@@ -40,8 +44,21 @@ func (c *Card) Hash() (string, error) {
 	var rows [][]byte
 	for _, split := range slices.Sorted(maps.Keys(c.rows)) {
 		for _, ex := range c.rows[split] {
-			blob, err := json.Marshal(hashedRow{split, ex.ID, ex.Task, images[ex.Image], ex.Question, ex.Answers, ex.Choices,
-				ex.Boxes, ex.Target})
+			row := hashedRow{
+				Split: split, ID: ex.ID, Task: ex.Task, Question: ex.Question, Answers: ex.Answers, Choices: ex.Choices, Boxes: ex.Boxes,
+				Target: ex.Target, FPS: ex.FPS,
+			}
+			for i, path := range ex.Images {
+				if i == 0 {
+					row.Image = images[path]
+				} else {
+					row.More = append(row.More, images[path])
+				}
+			}
+			for _, path := range ex.Video {
+				row.Video = append(row.Video, images[path])
+			}
+			blob, err := json.Marshal(row)
 			if err != nil {
 				return "", fmt.Errorf("hash of %s: row %q: %w", c.path, ex.ID, err)
 			}

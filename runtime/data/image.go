@@ -2,14 +2,9 @@ package data
 
 import (
 	"errors"
-	"image"
-	_ "image/gif" // formats a row may name; the same that the models decode
-	_ "image/jpeg"
-	_ "image/png"
 	"io/fs"
-	"os"
 
-	_ "golang.org/x/image/webp"
+	"mixr/runtime/images"
 )
 
 // imageHeaders remembers the header of every image by path, as many rows ask about one image.
@@ -33,33 +28,12 @@ func (hs imageHeaders) at(path string) imageHeader {
 }
 
 func readHeader(path string) imageHeader {
-	f, err := os.Open(path)
+	w, h, err := images.Size(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return imageHeader{mistake: "no such file", hint: "correct the row's image or the card's images folder"}
 	case err != nil:
-		return imageHeader{mistake: reason(err), hint: "make the file readable"}
+		return imageHeader{mistake: err.Error(), hint: "name a picture that can be read, or remove the row"}
 	}
-	defer f.Close()
-	switch info, err := f.Stat(); {
-	case err != nil:
-		return imageHeader{mistake: reason(err), hint: "make the file readable"}
-	case !info.Mode().IsRegular():
-		return imageHeader{mistake: "not a file", hint: "name a PNG, JPEG, GIF or WebP file"}
-	case info.Size() == 0:
-		return imageHeader{mistake: "0 bytes", hint: "fetch it again or remove the row"}
-	}
-	c, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return imageHeader{mistake: "cannot be decoded: " + err.Error(), hint: "want PNG, JPEG, GIF or WebP"}
-	}
-	return imageHeader{size: [2]int{c.Width, c.Height}}
-}
-
-// reason is err without operation and path, which the message has already.
-func reason(err error) string {
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
+	return imageHeader{size: [2]int{w, h}}
 }

@@ -51,15 +51,19 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// unpack writes the archive's files and ok.png into a new folder and returns it.
+// unpack writes the archive's files and the pictures of testdata into a new folder and returns it.
 func unpack(t *testing.T, archive *txtar.Archive) string {
 	t.Helper()
 	dir := t.TempDir()
-	picture, err := os.ReadFile("testdata/ok.png")
-	if err != nil {
-		t.Fatal(err)
+	files := archive.Files
+	for _, name := range []string{"ok.png", "wide.png"} {
+		picture, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, txtar.File{Name: name, Data: picture})
 	}
-	for _, f := range append(archive.Files, txtar.File{Name: "ok.png", Data: picture}) {
+	for _, f := range files {
 		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -164,6 +168,27 @@ func TestHash(t *testing.T) {
 	})
 	if _, err := LoadCard(base.path); err != nil {
 		t.Errorf("a card with its own hash: %v", err)
+	}
+}
+
+// Every picture of a row is in the hash, and so is their order; a list of one image is that image.
+func TestHashOfPictures(t *testing.T) {
+	row := func(pictures string) string {
+		return `{"id":"a","task":"yesno",` + pictures + `,"question":"Is it?","answers":["yes"]}`
+	}
+	if hash(t, toyCard(t, row(`"image":"ok.png"`))) != hash(t, toyCard(t, row(`"images":["ok.png"]`))) {
+		t.Error("a list of one image has another hash than the image")
+	}
+	seen := map[string]string{}
+	for _, pictures := range []string{
+		`"images":["ok.png"]`, `"images":["ok.png","wide.png"]`, `"images":["wide.png","ok.png"]`, `"images":["ok.png","ok.png"]`,
+		`"video":["ok.png","ok.png"],"fps":2`, `"video":["ok.png","ok.png"],"fps":3`, `"video":["ok.png","ok.png","ok.png"],"fps":2`,
+	} {
+		sum := hash(t, toyCard(t, row(pictures)))
+		if first, ok := seen[sum]; ok {
+			t.Errorf("%s has the hash of %s", pictures, first)
+		}
+		seen[sum] = pictures
 	}
 }
 

@@ -18,6 +18,9 @@ type row struct {
 	ID        string      `json:"id"`
 	Task      Task        `json:"task"`
 	Image     string      `json:"image"`
+	Images    []string    `json:"images"`
+	Video     []string    `json:"video"`
+	FPS       *float64    `json:"fps"`
 	ImageSize []int       `json:"image_size"`
 	Question  string      `json:"question"`
 	Answers   []string    `json:"answers"`
@@ -32,7 +35,7 @@ type row struct {
 	Meta    json.RawMessage `json:"meta"`
 }
 
-var rowFields = []string{"id", "task", "image", "image_size", "question", "answers", "choices", "boxes", "target",
+var rowFields = []string{"id", "task", "image", "images", "video", "fps", "image_size", "question", "answers", "choices", "boxes", "target",
 	"split", "source", "licence", "meta"}
 
 // flaw is a mistake within a row; col is the byte from 1, 0 = the row as a whole. msg and hint as in spec.Diagnostic.

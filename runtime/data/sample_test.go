@@ -158,8 +158,8 @@ func TestLoad(t *testing.T) {
 	counts := map[string]int{}
 	for _, ex := range mix.Batch(0, 80) {
 		counts[ex.Source]++
-		if !filepath.IsAbs(ex.Image) {
-			t.Fatalf("%s: image %s is not absolute", ex.ID, ex.Image)
+		if len(ex.Images) != 1 || !filepath.IsAbs(ex.Images[0]) {
+			t.Fatalf("%s: images %q, want one absolute path", ex.ID, ex.Images)
 		}
 	}
 	if counts["counts"] != 60 || counts["boxes"] != 20 {

@@ -45,7 +45,7 @@ func Load(path string) (RGB, error) {
 }
 
 // Size is the width and height in pixels that Load would return, from the beginning of the file where that suffices. A file whose
-// pixels are damaged has a size.
+// pixels are damaged has a size. The error does not name the file.
 func Size(path string) (w, h int, err error) {
 	const beginning = 1 << 17
 	for _, limit := range [...]int{beginning, maxFileBytes} {
@@ -65,7 +65,7 @@ func Size(path string) (w, h int, err error) {
 			break
 		}
 	}
-	return 0, 0, fmt.Errorf("image %s: %w", path, err)
+	return 0, 0, err
 }
 
 // read returns the first limit bytes of a file.

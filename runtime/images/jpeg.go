@@ -37,7 +37,7 @@ func segments(b []byte) iter.Seq2[byte, []byte] {
 func decodeJPEG(b []byte) (*image.NRGBA, error) {
 	ink := findInk(b)
 	if ink.components == 4 {
-		b = ink.stored(b)
+		b = asStored(b)
 	}
 	img, err := jpeg.Decode(bytes.NewReader(b))
 	if err != nil {

@@ -32,6 +32,9 @@ type Model interface {
 	// Locate says where a parameter stands in a checkpoint that holds the tensors of has. The pieces are joined along dim 0. What
 	// Locate names need not exist: the first missing tensor is what an error should name.
 	Locate(param string, has func(tensor string) bool) []Piece
+	// StoredShape is a parameter's shape in a checkpoint, which differs where a matrix here is a convolution there: dim 0 and the
+	// order of the elements are the same.
+	StoredShape(s nn.Spec) []int
 
 	// Tower adds the vision part to a graph, declares its inputs, and returns the features [M, D]. nil if the family reads text alone.
 	Tower(g *graph.Graph, p *nn.Params) *graph.Value

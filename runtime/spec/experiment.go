@@ -7,15 +7,15 @@ type Experiment struct {
 	Schema     string            `json:"schema"` // schema major, "v1"
 	Name       string            `json:"name"`
 	Notes      string            `json:"notes,omitempty"`
-	Stage      string            `json:"stage"` // grpo | sft | sft+grpo, which Resolved.Stages splits
+	Stage      string            `json:"stage"` // grpo | sft | sft+grpo, which Resolved.Stages splits | eval
 	Seed       uint64            `json:"seed"`
 	Policy     Policy            `json:"policy"`
 	Data       Data              `json:"data"`
 	Prompt     Prompt            `json:"prompt"`
 	Route      map[string]string `json:"route"` // task -> reward; total over the tasks of the mix
 	Rewards    Rewards           `json:"rewards"`
-	GRPO       *GRPO             `json:"grpo,omitempty"` // set iff Stage is grpo
-	SFT        *SFT              `json:"sft,omitempty"`  // set iff Stage is sft
+	GRPO       *GRPO             `json:"grpo,omitempty"` // set iff Stage is grpo (of a file as written: or eval)
+	SFT        *SFT              `json:"sft,omitempty"`  // set iff Stage is sft (or eval)
 	Eval       Eval              `json:"eval"`
 	Checkpoint Checkpoint        `json:"checkpoint"`
 }
@@ -27,6 +27,8 @@ type Policy struct {
 	Init   string   `json:"init"`             // weights: read them from From; random: draw them from the run seed
 	Freeze []string `json:"freeze"`           // modules that do not train: vision, merger, embedding, decoder
 	LoRA   *LoRA    `json:"lora,omitempty"`
+
+	Recompute bool `json:"recompute"` // differentiate layer by layer, keeping their inputs alone
 }
 
 // LoRA describes adapters of the decoder's layers. With them nothing else trains.

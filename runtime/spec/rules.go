@@ -32,6 +32,7 @@ var rules = []func(*facts){
 	adaptersTrain,
 	pixelsAreARange,
 	evalSamplesDiffer,
+	evalEvaluates,
 	pathsExist,
 }
 
@@ -59,7 +60,7 @@ func (f *facts) sound(paths ...string) bool {
 }
 
 func stageHasItsBlock(f *facts) {
-	if !f.sound("stage", "grpo", "sft") {
+	if !f.sound("stage", "grpo", "sft") || f.Stage == evalStage {
 		return
 	}
 	blocks, used := map[string]bool{"grpo": f.GRPO != nil, "sft": f.SFT != nil}, strings.Split(f.Stage, "+")
@@ -257,6 +258,20 @@ func evalSamplesDiffer(f *facts) {
 	if e := f.Eval; f.sound("eval.samples", "eval.temperature") && e.Samples > 1 && e.Temperature == 0 {
 		f.c.report(f.at("eval.samples"), "eval.samples", "write eval: temperature: 1",
 			"got %d at temperature 0, where all completions of an example are equal", e.Samples)
+	}
+}
+
+// evalEvaluates reports what contradicts stage eval.
+func evalEvaluates(f *facts) {
+	if f.Stage != evalStage || !f.sound("stage") {
+		return
+	}
+	if f.sound("eval.examples") && f.Eval.Examples == 0 {
+		f.c.report(f.at("eval.examples", "stage"), "eval.examples", "", "got 0, and the stage is eval: nothing would be done")
+	}
+	if f.Policy.LoRA != nil && f.sound("policy.lora") {
+		f.c.report(f.at("policy.lora"), "policy.lora", "name a run's policy folder in policy.from: adapters are merged there",
+			"is not used: the stage is eval, and new adapters change nothing")
 	}
 }
 

@@ -1,10 +1,78 @@
 package token
 
 import (
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
+
+// setDecoder reads what makes a text of tokens.
+func (t *tables) setDecoder(f *file) error {
+	parts, err := f.Decoder.parts("decoders")
+	if err != nil {
+		return fmt.Errorf("decoder: %w", err)
+	}
+	if t.byteLevel {
+		if len(parts) != 1 || parts[0].Type != "ByteLevel" {
+			return fmt.Errorf("decoder: got %s, want ByteLevel, as the pre_tokenizer is", f.Decoder)
+		}
+		t.decode = joinBytes
+		return nil
+	}
+	if len(parts) == 0 {
+		return errors.New("decoder: got null, want one")
+	}
+	var steps []func(tokens []string) []string
+	for _, c := range parts {
+		step, err := decoder(c)
+		if err != nil {
+			return fmt.Errorf("decoder: %w", err)
+		}
+		steps = append(steps, step)
+	}
+	t.decode = chain(steps)
+	return nil
+}
+
+func decoder(c *component) (func(tokens []string) []string, error) {
+	switch c.Type {
+	case "Replace":
+		var r struct {
+			Type    string
+			Pattern pattern
+			Content string
+		}
+		if err := c.into(&r); err != nil {
+			return nil, err
+		}
+		from, err := r.Pattern.literal()
+		return replace(from, r.Content), err
+	case "ByteFallback":
+		return fallback, c.into(&struct{ Type string }{})
+	case "Fuse":
+		return fuse, c.into(&struct{ Type string }{})
+	case "Strip":
+		var s struct {
+			Type, Content string
+			Start, Stop   int
+		}
+		err := c.into(&s)
+		return strip(s.Content, s.Start, s.Stop), err
+	case "Metaspace":
+		m, err := readMetaspace(c)
+		return metaspaces(m.Replacement, m.PrependScheme != "never"), err
+	case "WordPiece":
+		var w struct {
+			Type, Prefix string
+			Cleanup      bool
+		}
+		err := c.into(&w)
+		return wordPiece(w.Prefix, w.Cleanup), err
+	}
+	return nil, fmt.Errorf("got %s, want ByteLevel, WordPiece, Metaspace, Replace, ByteFallback, Fuse, Strip or a Sequence", c)
+}
 
 // joinBytes is the ByteLevel decoder: tokens are bytes.
 func joinBytes(tokens []string) string { return replaceInvalid(strings.Join(tokens, "")) }

@@ -12,7 +12,7 @@ type merge struct{ rank, id int32 }
 const none = math.MaxInt32
 
 // pairTable finds the merge of a pair of ids: open addressing with linear probing, at most a third full, because most
-// look-ups find nothing. (measured: a Go map takes twice the time of the whole Encode.)
+// look-ups find nothing. (measured: with a Go map, and with all pairs looked up after each merge, Encode took twice as long.)
 type pairTable struct {
 	slots []slot
 	shift int // 64 - log2(len(slots))

@@ -5,50 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"google.golang.org/protobuf/encoding/protowire"
 )
-
-// piece is a token of sentencepiece, and these are the types that it can have.
-type piece struct {
-	text  string
-	score float32
-	kind  uint64
-}
-
-const (
-	normalPiece  = 1
-	unknownPiece = 2
-	controlPiece = 3
-	userPiece    = 4
-	unusedPiece  = 5
-	bytePiece    = 6
-)
-
-// sentencePiece is what sentencepiece_model.proto says that decides ids.
-type sentencePiece struct {
-	pieces                            []piece
-	model                             uint64 // 2: BPE
-	byteFallback, suffix              bool
-	bos, eos                          int
-	normalizer                        string
-	charsMap                          []byte
-	dummyPrefix, removeExtra, escapes bool
-}
 
 // readSentencePiece reads a tokenizer.model that holds a BPE without text normalisation, as those of Llama 2, Mistral and
-// InternLM2, and the tokens that tokenizer_config.json beside it adds. Between these, ids are those of sentencepiece;
-// around them, the blank before the first word is put before every text between two of them, as transformers does for
-// these files. EncodeWithSpecial adds what add_bos_token (true if absent) and add_eos_token (false) say.
+// InternLM2, and the tokens that tokenizer_config.json beside it adds. These are matched first, and what lies between two
+// of them has the ids that sentencepiece gives it on its own, with the blank before the first word: as in the tokenizer
+// classes that call sentencepiece (InternLM2Tokenizer). EncodeWithSpecial adds what add_bos_token (true if absent) and
+// add_eos_token (false) say.
 //
-// differs: where the bytes of a sequence are no UTF-8, Decode writes one U+FFFD for each byte of the run, as transformers
-// does; sentencepiece keeps the good ones.
+// differs: transformers 5 turns such a file of class LlamaTokenizer into one that puts no blank where one stands already,
+// and adds no <s>; a folder that means this has a tokenizer.json. Where the bytes of a sequence are no UTF-8, Decode
+// writes one U+FFFD for each byte of the run; sentencepiece keeps the good ones.
 func readSentencePiece(path string) (*tables, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -68,99 +40,6 @@ func readSentencePiece(path string) (*tables, error) {
 			"AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)", err)
 	}
 	return t, nil
-}
-
-func parseSentencePiece(b []byte) (*sentencePiece, error) {
-	m := &sentencePiece{model: 1, bos: 1, eos: 2, dummyPrefix: true, removeExtra: true, escapes: true}
-	err := fields(b, func(number protowire.Number, _ uint64, body []byte) error {
-		switch number {
-		case 1:
-			p := piece{kind: normalPiece}
-			m.pieces = append(m.pieces, p)
-			return fields(body, func(number protowire.Number, value uint64, body []byte) error {
-				p := &m.pieces[len(m.pieces)-1]
-				switch number {
-				case 1:
-					p.text = string(body)
-				case 2:
-					p.score = math.Float32frombits(uint32(value))
-				case 3:
-					p.kind = value
-				}
-				return nil
-			})
-		case 2: // trainer_spec
-			return fields(body, func(number protowire.Number, value uint64, _ []byte) error {
-				switch number {
-				case 3:
-					m.model = value
-				case 24:
-					m.suffix = value != 0
-				case 35:
-					m.byteFallback = value != 0
-				case 41:
-					m.bos = int(int32(value))
-				case 42:
-					m.eos = int(int32(value))
-				}
-				return nil
-			})
-		case 3: // normalizer_spec
-			return fields(body, func(number protowire.Number, value uint64, body []byte) error {
-				switch number {
-				case 1:
-					m.normalizer = string(body)
-				case 2:
-					m.charsMap = body
-				case 3:
-					m.dummyPrefix = value != 0
-				case 4:
-					m.removeExtra = value != 0
-				case 5:
-					m.escapes = value != 0
-				}
-				return nil
-			})
-		}
-		return nil
-	})
-	if err == nil && len(m.pieces) == 0 {
-		err = errors.New("it has no pieces")
-	}
-	return m, err
-}
-
-// fields calls visit for every field of a message: value holds a number, body bytes.
-func fields(b []byte, visit func(number protowire.Number, value uint64, body []byte) error) error {
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		var value uint64
-		var body []byte
-		switch kind {
-		case protowire.VarintType:
-			value, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(b)
-			value = uint64(v)
-		case protowire.BytesType:
-			body, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		if err := visit(number, value, body); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }
 
 const sentencePiecePipeline = `{"decoder": {"type": "Sequence", "decoders": [

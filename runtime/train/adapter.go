@@ -22,24 +22,16 @@ func (m *model) drawAdapters(seed uint64) {
 	}
 }
 
-// merged lists the policy's own parameters in the program's order, with the adapters, if there are any, added to what they adapt:
-// W + Scale B A, in float32. Weights that have no adapter are not copied.
-func (m *model) merged() []weights.Tensor {
-	var out []weights.Tensor
-	for _, q := range m.program.Params {
-		if q.Module == compile.Adapter {
-			continue
-		}
-		t := weights.Tensor{Name: q.Name, Shape: q.Shape, Data: m.weights[q.Name].Float32()}
-		layer := strings.TrimSuffix(q.Name, "weight")
-		a, b := m.weights[layer+"lora_A.weight"], m.weights[layer+"lora_B.weight"]
-		if a != nil && b != nil {
-			t.Data = slices.Clone(t.Data)
-			addLowRank(t.Data, a.Float32(), b.Float32(), m.program.LoRA.Rank, float32(m.program.LoRA.Scale))
-		}
-		out = append(out, t)
+// merged is a parameter of the policy's own with the adapter that it has, if it has one, added to it: W + Scale B A, in float32. The
+// caller only reads it: a parameter without an adapter is not copied.
+func (m *model) merged(s nn.Spec) []float32 {
+	w, layer := m.weights[s.Name].Float32(), strings.TrimSuffix(s.Name, "weight")
+	a, b := m.weights[layer+"lora_A.weight"], m.weights[layer+"lora_B.weight"]
+	if a != nil && b != nil {
+		w = slices.Clone(w)
+		addLowRank(w, a.Float32(), b.Float32(), m.program.LoRA.Rank, float32(m.program.LoRA.Scale))
 	}
-	return out
+	return w
 }
 
 // addLowRank adds scale B A to w [out, in]; a [rank, in], b [out, rank].

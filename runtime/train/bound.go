@@ -61,38 +61,20 @@ func (b *bound) set(name string, t *ort.Tensor) { b.keep(b.binding.Input(name, t
 
 // feed copies data into a tensor of the given shape and binds it for the next run.
 func feed[T float32 | int64 | bool](b *bound, name string, data []T, shape ...int) {
-	var dtype graph.DType
-	switch any(data).(type) {
-	case []float32:
-		dtype = graph.F32
-	case []int64:
-		dtype = graph.I64
-	case []bool:
-		dtype = graph.Bool
+	in := newInputs(b.engine)
+	supply(in, name, data, shape...)
+	b.take(in)
+}
+
+// take binds those of the inputs that the graph reads for the next run, and frees all of them after it.
+func (b *bound) take(in *inputs) {
+	b.keep(in.err)
+	for name, t := range in.tensors {
+		b.temp = append(b.temp, t)
+		if b.reads(name) {
+			b.set(name, t)
+		}
 	}
-	t, err := b.engine.NewTensor(dtype, shape...)
-	if err != nil {
-		b.keep(fmt.Errorf("input %s: %w", name, err))
-		return
-	}
-	b.temp = append(b.temp, t)
-	size := 1
-	for _, d := range shape {
-		size *= d
-	}
-	if size != len(data) {
-		b.keep(fmt.Errorf("input %s: %d values for shape %v", name, len(data), shape))
-		return
-	}
-	switch d := any(data).(type) {
-	case []float32:
-		copy(t.Float32(), d)
-	case []int64:
-		copy(t.Int64(), d)
-	case []bool:
-		copy(t.Bool(), d)
-	}
-	b.set(name, t)
 }
 
 // run returns the outputs that ONNX Runtime allocated; the caller frees them with free.
@@ -121,5 +103,50 @@ func (b *bound) run() (map[string]*ort.Tensor, error) {
 func free(tensors map[string]*ort.Tensor) {
 	for _, t := range tensors {
 		t.Free()
+	}
+}
+
+// inputs are tensors by the names of the graph inputs that they are for. The first error sticks.
+type inputs struct {
+	engine  *ort.Engine
+	tensors map[string]*ort.Tensor
+	err     error
+}
+
+func newInputs(e *ort.Engine) *inputs { return &inputs{engine: e, tensors: map[string]*ort.Tensor{}} }
+
+func (in *inputs) free() { free(in.tensors) }
+
+// supply copies data into a tensor of the given shape.
+func supply[T float32 | int64 | bool](in *inputs, name string, data []T, shape ...int) {
+	var dtype graph.DType
+	switch any(data).(type) {
+	case []float32:
+		dtype = graph.F32
+	case []int64:
+		dtype = graph.I64
+	case []bool:
+		dtype = graph.Bool
+	}
+	t, err := in.engine.NewTensor(dtype, shape...)
+	if err == nil {
+		in.tensors[name] = t
+		if t.Len() != len(data) {
+			err = fmt.Errorf("%d values for shape %v", len(data), shape)
+		}
+	}
+	if err != nil {
+		if in.err == nil {
+			in.err = fmt.Errorf("input %s: %w", name, err)
+		}
+		return
+	}
+	switch d := any(data).(type) {
+	case []float32:
+		copy(t.Float32(), d)
+	case []int64:
+		copy(t.Int64(), d)
+	case []bool:
+		copy(t.Bool(), d)
 	}
 }

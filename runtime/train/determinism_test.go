@@ -24,6 +24,7 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 		{"frozen", "tiny.cue", []string{frozen, "grpo.kl=0"}},
 		{"sft", "tiny_sft.cue", []string{"sft.batch_size=20"}}, // units of 8, 8 and 4 rows
 		{"adapters", "tiny.cue", []string{frozen, "policy.lora={rank: 4, dropout: 0.2}", "grpo.iterations=2"}},
+		{"recompute", "tiny.cue", []string{"policy.recompute=true", "grpo.iterations=2"}},
 	} {
 		t.Run(trial.name, func(t *testing.T) {
 			t.Parallel()
@@ -239,7 +240,7 @@ func (r *runner) firstLogp(t *testing.T, g *group, id int) float32 {
 	t.Helper()
 	one := *g
 	one.completions = []completion{{tokens: []int{id}}}
-	logp, err := r.logp(r.lanes[0].score, r.lanes[0].vision, &one, 1)
+	logp, err := r.logp(r.lanes[0], &r.lanes[0].policy, &one, 1)
 	check(t, err)
 	return logp[0]
 }

@@ -8,13 +8,13 @@ import (
 // dropoutStream keeps the keys of dropout apart from the uniforms of sampling.
 const dropoutStream = 0x64726f706f7574 // "dropout"
 
-// feedDropout binds the keys [layers, N, T] by which the adapters of a gradient graph drop inputs, if it has any that do. A key is a
+// dropoutKeys gives the keys [layers, N, T] by which adapters drop inputs in a gradient, nil if none does. A key is a
 // hash of (run seed, example, place of the sequence among all that the run trains on, completion, position, layer), as a sampled
 // token's uniform is: who computes the row, and what stands beside it, changes nothing. The tokens of a prompt count as its
 // completion -1: they are computed once for the group.
-func (r *runner) feedDropout(b *bound, packed *rows, sequences []sequence) {
+func (r *runner) dropoutKeys(packed *rows, sequences []sequence) []int64 {
 	if !r.model.program.Drops() {
-		return
+		return nil
 	}
 	layers := r.model.program.Model.Decoder().Layers
 	keys := make([]int64, layers*packed.n*packed.t)
@@ -31,5 +31,5 @@ func (r *runner) feedDropout(b *bound, packed *rows, sequences []sequence) {
 			}
 		}
 	}
-	feed(b, "dropout", keys, layers, packed.n, packed.t)
+	return keys
 }

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"mixr/runtime/data"
@@ -52,7 +54,7 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 		res := g.results[j]
 		row := table.Eval{
 			Step: int32(step), When: when, ExampleID: ex.ID, ItemSHA: sha, Source: ex.Source, Task: string(ex.Task), Sample: int32(j),
-			Question: text(ex.Question), Image: text(r.relative(ex.Image)), Gold: text(gold(ex)),
+			Question: text(ex.Question), Image: text(r.shown(ex)), Gold: text(gold(ex)),
 			Completion: g.texts[j], Extracted: text(res.Extracted), Parsed: res.Parsed,
 			Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Format: res.Format,
 			Reward: res.Reward, NumTok: int32(len(c.tokens)), Finish: c.finish,
@@ -69,18 +71,34 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 // evalStream keeps the uniforms of evaluation apart from those of training.
 const evalStream = 0x6576616c // "eval"
 
-// itemSHA is a content hash of question, gold and image.
+// itemSHA is a content hash of question, gold and pictures.
 func itemSHA(ex data.Example) (string, error) {
 	h := sha256.New()
-	if ex.Image != "" {
-		b, err := os.ReadFile(ex.Image)
+	for _, path := range slices.Concat(ex.Images, ex.Video) {
+		b, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
 		}
 		h.Write(b)
 	}
-	err := json.NewEncoder(h).Encode([]any{ex.Task, ex.Question, ex.Choices, ex.Answers, ex.Boxes})
+	item := []any{ex.Task, ex.Question, ex.Choices, ex.Answers, ex.Boxes}
+	if len(ex.Video) > 0 {
+		item = append(item, ex.FPS)
+	}
+	err := json.NewEncoder(h).Encode(item)
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// shown names an example's pictures for a reader: the images, or the first frame of a video and their number.
+func (r *runner) shown(ex data.Example) string {
+	if n := len(ex.Video); n > 0 {
+		return fmt.Sprintf("%s (video of %d frames)", r.relative(ex.Video[0]), n)
+	}
+	var paths []string
+	for _, path := range ex.Images {
+		paths = append(paths, r.relative(path))
+	}
+	return strings.Join(paths, " | ")
 }
 
 // gold is what counts as right, for a reader.

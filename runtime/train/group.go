@@ -24,7 +24,7 @@ func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
 	if g.prompt, err = l.prompter.render(ex); err != nil {
 		return nil, err
 	}
-	features, err := r.model.features(l.vision, g.prompt)
+	features, err := r.model.features(l.policy.vision, g.prompt)
 	if err != nil {
 		return nil, err
 	}
@@ -55,27 +55,35 @@ func (g *group) reward(l *lane) error {
 func (r *runner) score(l *lane, g *group, temperature float64) (err error) {
 	p := r.model.program
 	if !p.OnPolicy {
-		if g.old, err = r.logp(l.score, l.vision, g, temperature); err != nil {
+		if g.old, err = r.logp(l, &l.policy, g, temperature); err != nil {
 			return err
 		}
 	}
 	if p.HasReference {
-		g.ref, err = r.logp(l.refScore, l.refVision, g, temperature)
+		g.ref, err = r.logp(l, &l.reference, g, temperature)
 	}
 	return err
 }
 
-// logp scores the group's tokens on the given binding. tower computes the features where they are not kept.
-func (r *runner) logp(b, tower *bound, g *group, temperature float64) ([]float32, error) {
-	rows := pack(r.model.program.Model.Decoder(), []sequence{g.sequence()})
-	rows.feedTo(b)
-	done, err := r.model.see(b, tower, g.features, g.prompt)
+// logp scores the group's tokens on one side.
+func (r *runner) logp(l *lane, s *side, g *group, temperature float64) ([]float32, error) {
+	m, rows := r.model, pack(r.model.program.Model.Decoder(), []sequence{g.sequence()})
+	if m.program.Layered != nil {
+		p, err := m.openPass(l, s, rows, g.features, g.prompt)
+		if err != nil {
+			return nil, err
+		}
+		defer p.Close()
+		return p.score(temperature)
+	}
+	rows.feedTo(s.score)
+	done, err := m.see(s.score, s.vision, g.features, g.prompt)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	feed(b, "temperature", []float32{float32(temperature)}, 1)
-	out, err := b.run()
+	feed(s.score, "temperature", []float32{float32(temperature)}, 1)
+	out, err := s.score.run()
 	if err != nil {
 		return nil, err
 	}

@@ -2,19 +2,14 @@ package train
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"mixr/runtime/data"
 	"mixr/runtime/models/family"
 	"mixr/runtime/reward"
 	"mixr/runtime/spec"
-	"mixr/runtime/weights"
 )
 
 // Inputs is what an experiment names, opened and checked: data and policy.
@@ -28,9 +23,6 @@ type Inputs struct {
 	DataHash    map[string]string
 	WeightsHash string
 }
-
-// PolicyFolder is where in a run's folder its trained policy lies, in Hugging Face layout.
-const PolicyFolder = "policy"
 
 // Open loads data and policy of an experiment. Its errors are for the person who wrote the experiment.
 func Open(r *spec.Resolved) (*Inputs, error) { return NewShelf().Open(r) }
@@ -153,88 +145,4 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 		return nil, err
 	}
 	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding, Space: reward.SpaceOf(in.Policy.Model.Family())})
-}
-
-// initialise fills the model with the initial weights: those of the policy's folder, or random ones drawn from the run's seed.
-// A weight that is missing, left over, of another shape or not finite is an error that names it.
-func (m *model) initialise(in *Inputs) error {
-	m.drawAdapters(in.Experiment.Seed)
-	if in.Experiment.Policy.Init == "random" {
-		for _, q := range m.program.Base() {
-			m.program.Model.Init(q.Spec, in.Experiment.Seed, m.weights[q.Name].Float32())
-		}
-		return nil
-	}
-	s, err := weights.Open(in.Weights)
-	if err != nil {
-		return fmt.Errorf("policy: %w", err)
-	}
-	defer s.Close()
-	known := map[string]bool{}
-	var problems []error
-	for _, q := range m.program.Base() {
-		known[q.Name] = true
-		problems = append(problems, m.readWeight(s, q.Name, q.Shape))
-	}
-	for _, name := range s.Names() {
-		if !known[name] {
-			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, in.Policy.Model.Family()))
-		}
-	}
-	if err := errors.Join(problems...); err != nil {
-		return fmt.Errorf("policy %s: its weights do not fit its config.json:\n%w", in.Weights, err)
-	}
-	return nil
-}
-
-func (m *model) readWeight(s *weights.Store, name string, shape []int) error {
-	if !s.Has(name) {
-		return fmt.Errorf("weight %s %v is missing", name, shape)
-	}
-	if !sameLayout(s.Shape(name), shape) {
-		return fmt.Errorf("weight %s has shape %v, want %v", name, s.Shape(name), shape)
-	}
-	dst := m.weights[name].Float32()
-	if err := s.Float32(name, dst); err != nil {
-		return err
-	}
-	return weights.CheckFinite(name, dst)
-}
-
-// sameLayout reports whether a stored shape is the wanted one, perhaps with its last dimension split: the patch embedding is a
-// matrix [Dv, 1176] here and a convolution [Dv, 3, 2, 14, 14] in checkpoints. An equal number of elements is not enough: a
-// transposed matrix has it too.
-func sameLayout(stored, want []int) bool {
-	last := len(want) - 1
-	if len(stored) <= last || !slices.Equal(stored[:last], want[:last]) {
-		return false
-	}
-	size := 1
-	for _, d := range stored[last:] {
-		size *= d
-	}
-	return size == want[last]
-}
-
-// export writes the policy as a folder in Hugging Face layout, bf16, which policy.from of another experiment can name.
-func (m *model) export(in *Inputs, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("export policy: %w", err)
-	}
-	for _, name := range []string{"config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "generation_config.json"} {
-		b, err := os.ReadFile(filepath.Join(in.Policy.Dir, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o644)
-		}
-		if err != nil {
-			return fmt.Errorf("export policy: %w", err)
-		}
-	}
-	if err := weights.Write(filepath.Join(dir, "model.safetensors"), m.merged(), "BF16", map[string]string{"format": "pt"}); err != nil {
-		return fmt.Errorf("export policy: %w", err)
-	}
-	return nil
 }

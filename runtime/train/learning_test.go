@@ -46,7 +46,7 @@ func (r *runner) testUpdate(t *testing.T, index int, groups ...*group) *updated 
 // sums are the log-probabilities of the group's completions.
 func (r *runner) sums(t *testing.T, g *group) []float64 {
 	t.Helper()
-	logp, err := r.logp(r.lanes[0].score, r.lanes[0].vision, g, r.exp.GRPO.Temperature)
+	logp, err := r.logp(r.lanes[0], &r.lanes[0].policy, g, r.exp.GRPO.Temperature)
 	check(t, err)
 	out := make([]float64, len(g.completions))
 	at := 0

@@ -2,6 +2,8 @@ package train
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"mixr/runtime/compile"
 	"mixr/runtime/graph"
@@ -15,15 +17,18 @@ type model struct {
 	engine   *ort.Engine
 	program  *compile.Program
 	sessions map[string]*ort.Session // by graph name
+	layout   []models.Stored         // of the checkpoint that the weights are from, for export
 
 	weights   map[string]*ort.Tensor // the policy
 	reference map[string]*ort.Tensor // the initial weights; frozen tensors are the policy's own
 	m, v, sum map[string]*ort.Tensor // AdamW moments and the gradient of the update, by parameter
+
+	headRows int // most tokens whose logits exist at a time in a layered pass
 }
 
 // openModel creates the sessions and allocates all state, cleared. Close frees it.
 func openModel(e *ort.Engine, p *compile.Program) (_ *model, err error) {
-	m := &model{engine: e, program: p, sessions: map[string]*ort.Session{},
+	m := &model{engine: e, program: p, sessions: map[string]*ort.Session{}, headRows: headRows,
 		weights: map[string]*ort.Tensor{}, reference: map[string]*ort.Tensor{},
 		m: map[string]*ort.Tensor{}, v: map[string]*ort.Tensor{}, sum: map[string]*ort.Tensor{}}
 	defer func() {
@@ -88,16 +93,25 @@ func (m *model) keepReference() {
 
 // lane is what one worker needs to compute units on its own: a binding of every session.
 type lane struct {
-	prompter                                                      *prompter
-	scorer                                                        *reward.Scorer
-	vision, refVision, prefill, decode, score, refScore, gradient *bound
-	caches                                                        map[string]*ort.Tensor // own_k.i, own_v.i of the decode step
-	rows, tokens                                                  int                    // their G and C
+	prompter                  *prompter
+	scorer                    *reward.Scorer
+	policy, reference         side
+	prefill, decode, gradient *bound
+	parts                     map[*graph.Graph]*bound // of a layered program; their weights are bound for each run
+	caches                    map[string]*ort.Tensor  // own_k.i, own_v.i of the decode step
+	rows, tokens              int                     // their G and C
+}
+
+// side is the policy as it is, or as it was at the start, to score with. Graphs that are not needed are nil.
+type side struct {
+	weights       map[string]*ort.Tensor
+	vision, score *bound
 }
 
 // openLane binds every session of the model once more.
 func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error) {
-	l := &lane{prompter: render, scorer: scorer, caches: map[string]*ort.Tensor{}}
+	l := &lane{prompter: render, scorer: scorer, caches: map[string]*ort.Tensor{}, parts: map[*graph.Graph]*bound{}}
+	l.policy.weights, l.reference.weights = m.weights, m.reference
 	p := m.program
 	for _, b := range []struct {
 		into    **bound
@@ -105,12 +119,12 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 		weights map[string]*ort.Tensor
 		skip    bool
 	}{
-		{&l.vision, p.Vision, m.weights, p.Vision == nil},
-		{&l.refVision, p.Vision, m.reference, !p.HasReference || !p.TrainsVision},
+		{&l.policy.vision, p.Vision, m.weights, p.Vision == nil},
+		{&l.reference.vision, p.Vision, m.reference, !p.HasReference || !p.TrainsVision},
 		{&l.prefill, p.Prefill, m.weights, false},
-		{&l.score, p.Score, m.weights, p.Score == nil},
-		{&l.refScore, p.Score, m.reference, p.Score == nil || !p.HasReference},
-		{&l.gradient, p.Gradient, m.weights, false},
+		{&l.policy.score, p.Score, m.weights, p.Score == nil},
+		{&l.reference.score, p.Score, m.reference, p.Score == nil || !p.HasReference},
+		{&l.gradient, p.Gradient, m.weights, p.Gradient == nil},
 	} {
 		if b.skip {
 			continue
@@ -120,6 +134,14 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 			l.Close()
 			return nil, err
 		}
+	}
+	for _, g := range p.Layered.Graphs() {
+		b, err := bind(m.engine, m.sessions[g.Name()], g, nil, nil)
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.parts[g] = b
 	}
 	return l, nil
 }
@@ -165,7 +187,7 @@ func (l *lane) closeDecode() {
 
 func (l *lane) Close() {
 	l.closeDecode()
-	for _, b := range []*bound{l.vision, l.refVision, l.prefill, l.score, l.refScore, l.gradient} {
+	for _, b := range slices.AppendSeq([]*bound{l.policy.vision, l.reference.vision, l.prefill, l.policy.score, l.reference.score, l.gradient}, maps.Values(l.parts)) {
 		if b != nil {
 			b.binding.Close()
 		}

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"mixr/runtime/data"
@@ -13,23 +14,27 @@ import (
 // values near 6 (ln V), and each is a sum over a few hundred products.
 const logpTolerance = 1e-5
 
-// A group is one row in which the completions share the prompt. Each must get the log-probabilities that it gets alone, with an image
-// and without, whatever stands beside it.
+// A group is one row in which the completions share the prompt. Each must get the log-probabilities that it gets alone, with an image,
+// without, with several and with a video, whatever stands beside it.
 func TestPackedScoresEqualSeparateOnes(t *testing.T) {
 	w := newWorld(t)
 	in := w.open("tiny.cue", "grpo.temperature=0.8", "grpo.iterations=2")
 	r := w.prepared(in)
-	for _, ex := range []data.Example{in.Data.Train("mcq")[0], withoutImage(t, in)} {
+	one, other := in.Data.Train("mcq")[0], in.Data.Train("chart")[0]
+	several, film := one, one
+	several.Images = []string{one.Images[0], other.Images[0]}
+	film.Images, film.Video, film.FPS = nil, slices.Repeat(one.Images, 3), 1
+	for _, ex := range []data.Example{one, withoutImage(t, in), several, film} {
 		g := w.draw(r, ex, 0, 5)
 		// A one-token completion has no token of its own in the row.
 		g.completions = append(g.completions, completion{tokens: g.completions[0].tokens[:1], logp: g.completions[0].logp[:1]})
-		packed, err := r.logp(r.lanes[0].score, r.lanes[0].vision, g, 0.8)
+		packed, err := r.logp(r.lanes[0], &r.lanes[0].policy, g, 0.8)
 		check(t, err)
 		at := 0
 		for j, c := range g.completions {
 			alone := *g
 			alone.completions = []completion{c}
-			separate, err := r.logp(r.lanes[1].score, r.lanes[1].vision, &alone, 0.8)
+			separate, err := r.logp(r.lanes[1], &r.lanes[1].policy, &alone, 0.8)
 			check(t, err)
 			for i, want := range separate {
 				if d := math.Abs(float64(packed[at] - want)); d > logpTolerance {
@@ -49,7 +54,7 @@ func TestPackedScoresEqualSeparateOnes(t *testing.T) {
 
 func withoutImage(t *testing.T, in *Inputs) data.Example {
 	for _, ex := range in.Data.Train("open") {
-		if ex.Image == "" {
+		if len(ex.Images) == 0 {
 			return ex
 		}
 	}

@@ -19,7 +19,7 @@ type prompt struct {
 	example data.Example
 	*models.Prompt
 	pictures []*models.Picture
-	frame    reward.Frame // sizes of the stored and of the resized image
+	frame    reward.Frame // sizes of the first image, as loaded and resized
 }
 
 // prompter renders examples; it is safe for one lane.
@@ -29,30 +29,58 @@ type prompter struct {
 	tok        *token.Tokenizer
 }
 
-// render loads the image and builds the prompt. Errors name the example.
+// render loads the pictures and builds the prompt, pictures before the question. Errors name the example.
 func (p *prompter) render(ex data.Example) (*prompt, error) {
 	out := &prompt{example: ex}
-	if ex.Image != "" {
-		img, err := images.Load(ex.Image)
-		if err != nil {
-			return nil, fmt.Errorf("example %s: %w", ex.ID, err)
-		}
-		picture, err := p.checkpoint.Model.Picture([]images.RGB{img}, models.Limits{MinPixels: p.spec.MinPixels, MaxPixels: p.spec.MaxPixels})
-		if err != nil {
-			return nil, fmt.Errorf("example %s: image %s: %w", ex.ID, ex.Image, err)
-		}
-		out.pictures = []*models.Picture{picture}
-		out.frame = reward.Frame{
-			OriginalW: ex.ImageSize[0], OriginalH: ex.ImageSize[1],
-			ResizedW: picture.Width, ResizedH: picture.Height,
+	var err error
+	if out.pictures, err = p.pictures(ex); err != nil {
+		return nil, fmt.Errorf("example %s: %w", ex.ID, err)
+	}
+	conversation := chat.Ask(p.spec.System, question(p.spec, ex), len(out.pictures))
+	for i, picture := range out.pictures {
+		if picture.Video {
+			conversation[len(conversation)-1].Content[i].Kind = chat.Video
 		}
 	}
-	var err error
-	conversation := chat.Ask(p.spec.System, question(p.spec, ex), len(out.pictures))
+	if len(ex.Images) > 0 { // boxes are in the first
+		out.frame = reward.Frame{
+			OriginalW: ex.ImageSize[0], OriginalH: ex.ImageSize[1],
+			ResizedW: out.pictures[0].Width, ResizedH: out.pictures[0].Height,
+		}
+	}
 	if out.Prompt, err = p.checkpoint.Prompt(p.tok, conversation, out.pictures); err != nil {
 		return nil, fmt.Errorf("example %s: %w", ex.ID, err)
 	}
 	return out, nil
+}
+
+// pictures loads the images of an example, in order, or its video.
+func (p *prompter) pictures(ex data.Example) (pictures []*models.Picture, err error) {
+	var clips [][]string
+	for _, path := range ex.Images {
+		clips = append(clips, []string{path})
+	}
+	if len(ex.Video) > 0 {
+		clips = append(clips, ex.Video)
+	}
+	limits := models.Limits{MinPixels: p.spec.MinPixels, MaxPixels: p.spec.MaxPixels}
+	for _, paths := range clips {
+		frames := make([]images.RGB, len(paths))
+		for i, path := range paths {
+			if frames[i], err = images.Load(path); err != nil {
+				return nil, err
+			}
+		}
+		picture, err := p.checkpoint.Model.Picture(frames, limits)
+		if err != nil {
+			return nil, fmt.Errorf("image %s: %w", paths[0], err)
+		}
+		if picture.Video {
+			picture.FPS = ex.FPS
+		}
+		pictures = append(pictures, picture)
+	}
+	return pictures, nil
 }
 
 // question fills the task's template.

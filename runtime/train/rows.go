@@ -109,20 +109,25 @@ func (r *rows) lay(n int, s sequence, pos *[3][]int) {
 	}
 }
 
-// feedTo binds the rows to a score or gradient graph.
-func (r *rows) feedTo(b *bound) {
+// putTo lays out what the graphs of whole rows read.
+func (r *rows) putTo(in *inputs) {
 	half := len(r.cos) / (r.n * r.t)
-	feed(b, "ids", r.ids, r.n, r.t)
-	if b.reads("image_index") {
-		feed(b, "image_index", r.imageIndex, r.n, r.t)
-		feed(b, "is_image", r.isImage, r.n, r.t, 1)
-	}
-	feed(b, "pos", r.pos, r.n, r.t)
-	feed(b, "cos", r.cos, r.n*r.t, half)
-	feed(b, "sin", r.sin, r.n*r.t, half)
-	feed(b, "mask", r.mask, r.n, 1, r.t, r.t)
+	supply(in, "ids", r.ids, r.n, r.t)
+	supply(in, "image_index", r.imageIndex, r.n, r.t)
+	supply(in, "is_image", r.isImage, r.n, r.t, 1)
+	supply(in, "pos", r.pos, r.n, r.t)
+	supply(in, "cos", r.cos, r.n*r.t, half)
+	supply(in, "sin", r.sin, r.n*r.t, half)
+	supply(in, "mask", r.mask, r.n, 1, r.t, r.t)
+}
+
+// feedTo binds the rows to a prefill, score or gradient graph.
+func (r *rows) feedTo(b *bound) {
+	in := newInputs(b.engine)
+	r.putTo(in)
 	if len(r.sel) > 0 {
-		feed(b, "select", r.sel, len(r.sel))
-		feed(b, "target", r.target, len(r.target))
+		supply(in, "select", r.sel, len(r.sel))
+		supply(in, "target", r.target, len(r.target))
 	}
+	b.take(in)
 }

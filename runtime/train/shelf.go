@@ -19,6 +19,8 @@ import (
 type Shelf struct {
 	// Hub turns hf:ORG/NAME@REVISION into the folder of its files. nil: such a policy is an error.
 	Hub func(ref string) (string, error)
+	// Sums remembers the hashes of large files from one process to the next; nil: every file is read again.
+	Sums *weights.SumCache
 
 	cards    data.Cards
 	sums     map[*data.Card]string
@@ -79,7 +81,7 @@ func (s *Shelf) dataHashes(set *data.Set) (map[string]string, error) {
 func (s *Shelf) policyHash(dir, init string) (string, error) {
 	key := [2]string{dir, init}
 	if s.weights[key] == "" {
-		sum, err := policyHash(dir, init)
+		sum, err := s.hashPolicy(dir, init)
 		if err != nil {
 			return "", err
 		}
@@ -88,11 +90,11 @@ func (s *Shelf) policyHash(dir, init string) (string, error) {
 	return s.weights[key], nil
 }
 
-// policyHash covers every file of a policy folder that a result depends on.
-func policyHash(dir, init string) (string, error) {
+// hashPolicy covers every file of a policy folder that a result depends on.
+func (s *Shelf) hashPolicy(dir, init string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
-		sum, err := weights.HashFile(filepath.Join(dir, name))
+		sum, err := s.Sums.HashFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			sum = "none"
 		} else if err != nil {
@@ -100,8 +102,11 @@ func policyHash(dir, init string) (string, error) {
 		}
 		fmt.Fprintln(h, name, sum)
 	}
+	if t := s.policies[dir].Template; t != nil {
+		fmt.Fprintln(h, "chat template", t.Hash())
+	}
 	if init == "weights" {
-		sum, err := weights.Hash(dir)
+		sum, err := s.Sums.Hash(dir)
 		if err != nil {
 			return "", fmt.Errorf("policy.from: %w (to start without weights: policy.init: \"random\")", err)
 		}

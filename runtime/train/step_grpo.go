@@ -68,16 +68,7 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 func (r *runner) grpoUnit(l *lane, g *group, weights []float64, place int) (*unit, error) {
 	sequences := []sequence{g.sequence()}
 	sequences[0].place = place
-	packed := pack(r.model.program.Model.Decoder(), sequences)
-	packed.feedTo(l.gradient)
-	r.feedDropout(l.gradient, packed, sequences)
-	done, err := r.model.see(l.gradient, l.vision, g.features, g.prompt)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	n := len(packed.target)
-	advantage, weight := make([]float32, 0, n), make([]float32, 0, n)
+	var advantage, weight []float32
 	for j, c := range g.completions {
 		for range c.tokens {
 			advantage = append(advantage, float32(g.advantage[j]))
@@ -86,20 +77,18 @@ func (r *runner) grpoUnit(l *lane, g *group, weights []float64, place int) (*uni
 	for _, w := range weights {
 		weight = append(weight, float32(w))
 	}
-	feed(l.gradient, "advantage", advantage, n)
-	feed(l.gradient, "weight", weight, n)
-	feed(l.gradient, "temperature", []float32{float32(r.exp.GRPO.Temperature)}, 1)
+	values := map[string][]float32{"advantage": advantage, "weight": weight}
 	if g.old != nil {
-		feed(l.gradient, "old", g.old, n)
+		values["old"] = g.old
 	}
 	if g.ref != nil {
-		feed(l.gradient, "ref", g.ref, n)
+		values["ref"] = g.ref
 	}
-	out, err := l.gradient.run()
+	u, err := r.gradient(l, sequences, g.features, values, r.exp.GRPO.Temperature)
 	if err != nil {
 		return nil, fmt.Errorf("example %s: %w", g.prompt.example.ID, err)
 	}
-	return takeUnit(out), nil
+	return u, nil
 }
 
 // advantages turns the rewards of all groups into advantages: the batch is seen as a whole, since scale batch needs it.

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // rowsPerUnit is how many examples one gradient run of the sft stage holds. It is part of the numerics (padding and the order of
@@ -51,25 +52,15 @@ func (r *runner) sftUnit(l *lane, prompts []*prompt, targets [][]int, tokens, pl
 			first += picture.Tokens
 		}
 	}
-	packed := pack(r.model.program.Model.Decoder(), sequences)
-	packed.feedTo(l.gradient)
-	r.feedDropout(l.gradient, packed, sequences)
-	done, err := r.model.see(l.gradient, l.vision, nil, prompts...)
-	if err != nil {
-		return nil, err
+	var weight []float32
+	for _, t := range targets {
+		weight = append(weight, slices.Repeat([]float32{float32(1 / float64(tokens))}, len(t))...)
 	}
-	defer done()
-	weight := make([]float32, len(packed.target))
-	for i := range weight {
-		weight[i] = float32(1 / float64(tokens))
-	}
-	feed(l.gradient, "weight", weight, len(weight))
-	feed(l.gradient, "temperature", []float32{1}, 1)
-	out, err := l.gradient.run()
+	u, err := r.gradient(l, sequences, nil, map[string][]float32{"weight": weight}, 1)
 	if err != nil {
 		return nil, fmt.Errorf("examples %s: %w", ids(prompts), err)
 	}
-	return takeUnit(out), nil
+	return u, nil
 }
 
 func ids(prompts []*prompt) string {

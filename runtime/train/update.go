@@ -12,7 +12,7 @@ import (
 	"mixr/runtime/ort"
 )
 
-// unit is what one gradient run gives: the weighted loss and the values of its C scored tokens. The gradients stay in the
+// unit is what the gradient of one unit of work gives: the weighted loss and the values of its C scored tokens. The gradients stay in the
 // tensors until they are added.
 type unit struct {
 	loss              float64
@@ -20,25 +20,79 @@ type unit struct {
 	gradients         map[string]*ort.Tensor
 }
 
-// takeUnit copies the small outputs of a gradient run and keeps the gradients.
-func takeUnit(out map[string]*ort.Tensor) *unit {
-	u := &unit{loss: float64(out["loss"].Float32()[0]), gradients: map[string]*ort.Tensor{}}
+// gradient computes loss and gradients of sequences that fit one unit, each in a row of its own. values are the inputs of the loss for
+// each token of their completions, in order; kept are the features of their pictures, nil where they are to be computed.
+func (r *runner) gradient(l *lane, sequences []sequence, kept []float32, values map[string][]float32, temperature float64) (*unit, error) {
+	m, packed := r.model, pack(r.model.program.Model.Decoder(), sequences)
+	keys := r.dropoutKeys(packed, sequences)
+	var prompts []*prompt
+	for _, s := range sequences {
+		prompts = append(prompts, s.prompt)
+	}
+	if m.program.Layered != nil {
+		p, err := m.openPass(l, &l.policy, packed, kept, prompts...)
+		if err != nil {
+			return nil, err
+		}
+		defer p.Close()
+		p.keys = keys
+		return p.gradient(values, temperature, prompts...)
+	}
+	packed.feedTo(l.gradient)
+	if keys != nil {
+		feed(l.gradient, "dropout", keys, m.program.Model.Decoder().Layers, packed.n, packed.t)
+	}
+	done, err := m.see(l.gradient, l.policy.vision, kept, prompts...)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	for name, v := range values {
+		feed(l.gradient, name, v, len(v))
+	}
+	feed(l.gradient, "temperature", []float32{float32(temperature)}, 1)
+	out, err := l.gradient.run()
+	if err != nil {
+		return nil, err
+	}
+	u := &unit{gradients: map[string]*ort.Tensor{}}
+	u.add(out)
+	return u, nil
+}
+
+// add takes over the outputs of one more run for the unit: values of tokens follow those that are there, losses and gradients are
+// added to them.
+func (u *unit) add(out map[string]*ort.Tensor) {
 	for name, t := range out {
 		switch name {
+		case "loss":
+			u.loss += float64(t.Float32()[0])
 		case "logp":
 			u.logp = append(u.logp, t.Float32()...)
 		case "entropy":
 			u.entropy = append(u.entropy, t.Float32()...)
 		case "kl":
 			u.kl = append(u.kl, t.Float32()...)
-		case "loss":
 		default:
-			u.gradients[name] = t
+			u.addGradient(name, t)
 			continue
 		}
 		t.Free()
 	}
-	return u
+}
+
+// addGradient takes over one gradient.
+func (u *unit) addGradient(name string, t *ort.Tensor) {
+	sum := u.gradients[name]
+	if sum == nil {
+		u.gradients[name] = t
+		return
+	}
+	to := sum.Float32()
+	for i, v := range t.Float32() {
+		to[i] += v
+	}
+	t.Free()
 }
 
 // updated is one finished optimizer step.

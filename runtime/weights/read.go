@@ -98,18 +98,18 @@ func (s *Store) read(t tensor, first int, dst []float32) error {
 // finished, so that no smaller one is missed.
 func parallel(n, block int, f func(from, to int) (int, error)) (int, error) {
 	blocks := (n + block - 1) / block
-	worst := make([]error, min(blocks, runtime.GOMAXPROCS(0)))
+	errs := make([]error, min(blocks, runtime.GOMAXPROCS(0)))
 	var next atomic.Int64
 	var found atomic.Int64
 	found.Store(math.MaxInt64)
 	work := func(w int) {
-		for found.Load() == math.MaxInt64 && worst[w] == nil {
+		for found.Load() == math.MaxInt64 && errs[w] == nil {
 			i := int(next.Add(1)-1) * block
 			if i >= n {
 				return
 			}
 			var at int
-			if at, worst[w] = f(i, min(i+block, n)); at < 0 {
+			if at, errs[w] = f(i, min(i+block, n)); at < 0 {
 				continue
 			}
 			for old := found.Load(); int64(i+at) < old && !found.CompareAndSwap(old, int64(i+at)); {
@@ -118,17 +118,17 @@ func parallel(n, block int, f func(from, to int) (int, error)) (int, error) {
 		}
 	}
 	var group sync.WaitGroup
-	for w := range len(worst) - 1 {
+	for w := range len(errs) - 1 {
 		group.Go(func() { work(w) })
 	}
-	if len(worst) > 0 {
-		work(len(worst) - 1)
+	if len(errs) > 0 {
+		work(len(errs) - 1)
 	}
 	group.Wait()
 	if at := found.Load(); at != math.MaxInt64 {
-		return int(at), errors.Join(worst...)
+		return int(at), errors.Join(errs...)
 	}
-	return -1, errors.Join(worst...)
+	return -1, errors.Join(errs...)
 }
 
 // mapping is a whole file, mapped read-only.

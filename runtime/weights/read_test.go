@@ -68,7 +68,7 @@ func TestReadBlocks(t *testing.T) {
 // TestRowsOfScalar guards an index beyond a shape without dimensions.
 func TestRowsOfScalar(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
-	check(t, Write(path, []Tensor{{"s", nil, []float32{1}}, {"none", []int{3, 0}, nil}}, "F32", nil))
+	check(t, Write(path, []Tensor{{Name: "s", Data: []float32{1}}, {Name: "none", Shape: []int{3, 0}}}, "F32", nil))
 	s := open(t, path)
 	wantError(t, s.Float32Rows("s", 0, 1, make([]float32, 1)), "[] has no rows [0, 1)")
 	check(t, s.Float32Rows("none", 1, 3, nil))
@@ -120,7 +120,7 @@ func TestFinite(t *testing.T) {
 func TestFileChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	data := make([]float32, 1<<20)
-	check(t, Write(path, []Tensor{{"a", []int{8}, data[:8]}, {"b", []int{len(data)}, data}}, "F32", nil))
+	check(t, Write(path, []Tensor{{Name: "a", Shape: []int{8}, Data: data[:8]}, {Name: "b", Shape: []int{len(data)}, Data: data}}, "F32", nil))
 	s := open(t, path)
 	check(t, os.Truncate(path, 4096))
 	check(t, s.Float32("a", data[:8])) // in the page that is left

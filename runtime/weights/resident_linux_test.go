@@ -14,9 +14,9 @@ func TestReleased(t *testing.T) {
 	dir, data := t.TempDir(), make([]float32, 1<<24)
 	var parts []Tensor
 	for i := range 61 {
-		parts = append(parts, Tensor{fmt.Sprint("x", i), []int{275_001}, data[i*275_001 : (i+1)*275_001]})
+		parts = append(parts, Tensor{Name: fmt.Sprint("x", i), Shape: []int{275_001}, Data: data[i*275_001 : (i+1)*275_001]})
 	}
-	for name, tensors := range map[string][]Tensor{"one": {{"x", []int{len(data)}, data}}, "many": parts} {
+	for name, tensors := range map[string][]Tensor{"one": {{Name: "x", Shape: []int{len(data)}, Data: data}}, "many": parts} {
 		path := filepath.Join(dir, name)
 		check(t, Write(path, tensors, "F32", nil))
 		s := open(t, path)

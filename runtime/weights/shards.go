@@ -44,7 +44,7 @@ func writeSharded(dir string, tensors []Tensor, dtype string, maxShardBytes int6
 		names[i] = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
 		for _, t := range shard {
 			list.WeightMap[t.Name] = names[i]
-			list.Metadata.TotalSize += int64(width[dtype]) * int64(len(t.Data))
+			list.Metadata.TotalSize += int64(width[dtype]) * int64(t.count())
 		}
 	}
 	if len(shards) == 1 {
@@ -107,7 +107,7 @@ type shardIndex struct {
 func split(tensors []Tensor, size, limit int64) (shards [][]Tensor) {
 	start, bytes := 0, int64(0)
 	for i, t := range tensors {
-		n := size * int64(len(t.Data))
+		n := size * int64(t.count())
 		if i > start && bytes+n > limit {
 			shards = append(shards, tensors[start:i])
 			start, bytes = i, 0

@@ -11,7 +11,7 @@ import (
 
 // seven are tensors of 12, 8, 40, 0, 4, 4 and 8 bytes in F32, in the order of their names.
 func seven() []Tensor {
-	tensors := []Tensor{{"a", []int{3}, nil}, {"b", []int{2}, nil}, {"c", []int{2, 5}, nil}, {"d", []int{0}, nil}, {"e", nil, nil}, {"f", []int{1}, nil}, {"g", []int{2}, nil}}
+	tensors := []Tensor{{Name: "a", Shape: []int{3}}, {Name: "b", Shape: []int{2}}, {Name: "c", Shape: []int{2, 5}}, {Name: "d", Shape: []int{0}}, {Name: "e"}, {Name: "f", Shape: []int{1}}, {Name: "g", Shape: []int{2}}}
 	for i := range tensors {
 		n := 1
 		for _, d := range tensors[i].Shape {
@@ -124,8 +124,8 @@ func TestWriteShardedErrors(t *testing.T) {
 	dir := t.TempDir()
 	check(t, WriteSharded(dir, seven(), "F32", 40, nil))
 	before := names(t, dir)
-	huge := append(seven(), Tensor{"z", []int{1}, []float32{3.4e38}}) // of the last file: the others are written already
-	twice := append(seven(), Tensor{"a", []int{1}, []float32{1}})
+	huge := append(seven(), Tensor{Name: "z", Shape: []int{1}, Data: []float32{3.4e38}}) // of the last file: the others are written already
+	twice := append(seven(), Tensor{Name: "a", Shape: []int{1}, Data: []float32{1}})
 	for name, c := range map[string]struct {
 		err  error
 		want string

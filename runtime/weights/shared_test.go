@@ -52,7 +52,7 @@ func BenchmarkFloat32(b *testing.B) {
 	for _, dtype := range []string{"F32", "BF16"} {
 		b.Run(dtype, func(b *testing.B) {
 			path, data := filepath.Join(b.TempDir(), "x"), make([]float32, n)
-			if err := Write(path, []Tensor{{"x", []int{n}, data}}, dtype, nil); err != nil {
+			if err := Write(path, []Tensor{{Name: "x", Shape: []int{n}, Data: data}}, dtype, nil); err != nil {
 				b.Fatal(err)
 			}
 			s, err := Open(path)

@@ -2,8 +2,9 @@
 //
 // In goes a safetensors file, or a folder as the Hugging Face hub lays it out (model.safetensors, or several files and
 // model.safetensors.index.json); out come tensors by name as float32. Files are mapped, not read: opening a model takes
-// milliseconds and a tensor's bytes are touched when it is asked for. BF16, F16 and F32 widen to float32 exactly; other
-// types are listed but not converted. The writer stores BF16 or F32 and a file appears whole or not at all.
+// milliseconds, a tensor's bytes are touched when it is asked for, and given back once they are converted, so that reading a
+// model takes hardly more memory than it fills. BF16, F16 and F32 widen to float32 exactly; other types are listed but not
+// converted. The writer stores BF16 or F32, in one file or several, and a file appears whole or not at all.
 //
 // It knows nothing of models: which names and shapes belong to one is decided elsewhere. It never runs code from a file
 // and trusts no header: sizes are checked against the file before a byte of data is touched.
@@ -30,8 +31,8 @@ const (
 	indexFile  = "model.safetensors.index.json"
 )
 
-// Store is an open set of weights. It is safe for concurrent use until Close. The files must not be changed or shortened
-// while it is open: the process would be killed by a bus error, as with any mapped file.
+// Store is an open set of weights. It is safe for concurrent use until Close. The files must not be changed while it is open: what
+// they are changed to would be read. If one is shortened, reading what is gone is an error.
 type Store struct {
 	// Finite makes reading a NaN or an infinity an error that names the tensor and the element. Set it before reading.
 	Finite bool

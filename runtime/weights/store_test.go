@@ -21,7 +21,7 @@ func TestRoundTripF32(t *testing.T) {
 	for i := range big {
 		big[i] = float32(i) * 1.0001
 	}
-	in := []Tensor{{"w.b", []int{len(awkward)}, awkward}, {"w.a", []int{3, 70_001}, big}, {"scalar", nil, []float32{7}}, {"none", []int{0, 4}, nil}}
+	in := []Tensor{{Name: "w.b", Shape: []int{len(awkward)}, Data: awkward}, {Name: "w.a", Shape: []int{3, 70_001}, Data: big}, {Name: "scalar", Data: []float32{7}}, {Name: "none", Shape: []int{0, 4}}}
 	if err := Write(path, in, "F32", map[string]string{"step": "3"}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestBF16Exact(t *testing.T) {
 	for i := range all {
 		all[i] = math.Float32frombits(uint32(i) << 16)
 	}
-	if err := Write(path, []Tensor{{"all", []int{1 << 8, 1 << 8}, all}}, "BF16", nil); err != nil {
+	if err := Write(path, []Tensor{{Name: "all", Shape: []int{1 << 8, 1 << 8}, Data: all}}, "BF16", nil); err != nil {
 		t.Fatal(err)
 	}
 	for i, v := range read(t, open(t, path), "all") {
@@ -155,8 +155,8 @@ func TestReadErrors(t *testing.T) {
 func TestSharded(t *testing.T) {
 	write := func(t *testing.T, index string) string {
 		dir := t.TempDir()
-		check(t, Write(filepath.Join(dir, "a.safetensors"), []Tensor{{"x", []int{1}, []float32{1}}, {"z", []int{1}, []float32{3}}}, "F32", nil))
-		check(t, Write(filepath.Join(dir, "b.safetensors"), []Tensor{{"y", []int{1}, []float32{2}}}, "BF16", nil))
+		check(t, Write(filepath.Join(dir, "a.safetensors"), []Tensor{{Name: "x", Shape: []int{1}, Data: []float32{1}}, {Name: "z", Shape: []int{1}, Data: []float32{3}}}, "F32", nil))
+		check(t, Write(filepath.Join(dir, "b.safetensors"), []Tensor{{Name: "y", Shape: []int{1}, Data: []float32{2}}}, "BF16", nil))
 		check(t, os.WriteFile(filepath.Join(dir, indexFile), []byte(index), 0o644))
 		return dir
 	}
@@ -191,7 +191,7 @@ func TestSharded(t *testing.T) {
 
 	// The same tensor in two files is refused even though the index is consistent for one of them.
 	twice := write(t, `{"weight_map":{"x":"a.safetensors","y":"b.safetensors","z":"a.safetensors"}}`)
-	check(t, Write(filepath.Join(twice, "b.safetensors"), []Tensor{{"y", []int{1}, []float32{2}}, {"x", []int{1}, []float32{9}}}, "F32", nil))
+	check(t, Write(filepath.Join(twice, "b.safetensors"), []Tensor{{Name: "y", Shape: []int{1}, Data: []float32{2}}, {Name: "x", Shape: []int{1}, Data: []float32{9}}}, "F32", nil))
 	_, err = Open(twice)
 	wantError(t, err, "tensor x is also in", "a.safetensors")
 }
@@ -229,13 +229,13 @@ func TestWriteErrors(t *testing.T) {
 		dtype   string
 		want    string
 	}{
-		"type":     {[]Tensor{{"a", []int{1}, one}}, "F16", `type "F16"`},
-		"twice":    {[]Tensor{{"a", []int{1}, one}, {"a", []int{1}, one}}, "F32", "a is given twice"},
-		"no name":  {[]Tensor{{"", []int{1}, one}}, "F32", "cannot be named"},
-		"reserved": {[]Tensor{{"__metadata__", []int{1}, one}}, "F32", "cannot be named"},
-		"length":   {[]Tensor{{"a", []int{2}, one}}, "F32", "tensor a: [2] has 2 elements, the data 1"},
-		"negative": {[]Tensor{{"a", []int{-1}, nil}}, "F32", "negative"},
-		"beyond":   {[]Tensor{{"a", []int{2}, []float32{1, math.MaxFloat32}}}, "BF16", "tensor a: element 1 is 3.4028235e+38, beyond the largest BF16"},
+		"type":     {[]Tensor{{Name: "a", Shape: []int{1}, Data: one}}, "F16", `type "F16"`},
+		"twice":    {[]Tensor{{Name: "a", Shape: []int{1}, Data: one}, {Name: "a", Shape: []int{1}, Data: one}}, "F32", "a is given twice"},
+		"no name":  {[]Tensor{{Name: "", Shape: []int{1}, Data: one}}, "F32", "cannot be named"},
+		"reserved": {[]Tensor{{Name: "__metadata__", Shape: []int{1}, Data: one}}, "F32", "cannot be named"},
+		"length":   {[]Tensor{{Name: "a", Shape: []int{2}, Data: one}}, "F32", "tensor a: [2] has 2 elements, the data 1"},
+		"negative": {[]Tensor{{Name: "a", Shape: []int{-1}}}, "F32", "negative"},
+		"beyond":   {[]Tensor{{Name: "a", Shape: []int{2}, Data: []float32{1, math.MaxFloat32}}}, "BF16", "tensor a: element 1 is 3.4028235e+38, beyond the largest BF16"},
 	} {
 		check(t, os.WriteFile(path, []byte("old"), 0o644))
 		wantError(t, Write(path, c.tensors, c.dtype, nil), path, c.want)
@@ -261,12 +261,12 @@ func TestCheckFinite(t *testing.T) {
 func TestHash(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "model.safetensors")
-	check(t, Write(path, []Tensor{{"a", []int{1}, []float32{1}}}, "F32", nil))
+	check(t, Write(path, []Tensor{{Name: "a", Shape: []int{1}, Data: []float32{1}}}, "F32", nil))
 	a, b := must(Hash(dir)), must(Hash(path))
 	if a != b || len(a) != 64 {
 		t.Errorf("folder %s, file %s", a, b)
 	}
-	check(t, Write(path, []Tensor{{"a", []int{1}, []float32{2}}}, "F32", nil))
+	check(t, Write(path, []Tensor{{Name: "a", Shape: []int{1}, Data: []float32{2}}}, "F32", nil))
 	if c := must(Hash(dir)); c == a {
 		t.Error("other weights, same hash")
 	}

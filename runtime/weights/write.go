@@ -22,6 +22,14 @@ type Tensor struct {
 	Name  string
 	Shape []int
 	Data  []float32
+	// Read, where it is set, stands in for Data: it fills dst when the tensor's turn has come, so that one tensor at a time is in memory.
+	Read func(dst []float32) error
+}
+
+// count is the number of elements; buildHeader has checked that it fits.
+func (t *Tensor) count() int {
+	e := entry{shape: t.Shape}
+	return e.count()
 }
 
 // Write stores tensors as one safetensors file with element type dtype, "F32" (bit-exact) or "BF16" (nearest, ties to
@@ -104,7 +112,7 @@ func buildHeader(tensors []Tensor, dtype string, metadata map[string]string) ([]
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
-		if n := e.count(); n != len(t.Data) {
+		if n := e.count(); t.Read == nil && n != len(t.Data) {
 			return nil, fmt.Errorf("tensor %s: %v has %d elements, the data %d", t.Name, t.Shape, n, len(t.Data))
 		}
 		header[t.Name] = struct {
@@ -129,9 +137,16 @@ func buildHeader(tensors []Tensor, dtype string, metadata map[string]string) ([]
 
 func writeData(w io.Writer, t *Tensor, dtype string) error {
 	const chunk = 1 << 16 // elements converted at a time
-	buf := make([]byte, 0, 4*min(chunk, len(t.Data)))
-	for start := 0; start < len(t.Data); start += chunk {
-		part := t.Data[start:min(start+chunk, len(t.Data))]
+	data := t.Data
+	if t.Read != nil {
+		data = make([]float32, t.count())
+		if err := t.Read(data); err != nil {
+			return err
+		}
+	}
+	buf := make([]byte, 0, 4*min(chunk, len(data)))
+	for start := 0; start < len(data); start += chunk {
+		part := data[start:min(start+chunk, len(data))]
 		buf = buf[:0]
 		for i, v := range part {
 			if dtype == "F32" {

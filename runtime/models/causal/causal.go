@@ -64,6 +64,9 @@ func (m *Model) Init(s nn.Spec, seed uint64, dst []float32) { nn.Init(s, m.confi
 // Locate is the parameter under its own name.
 func (m *Model) Locate(param string, _ func(string) bool) []models.Piece { return models.Whole(param) }
 
+// StoredShape is the parameter's own.
+func (m *Model) StoredShape(s nn.Spec) []int { return s.Shape }
+
 // Tower is nil: the family reads text alone.
 func (m *Model) Tower(*graph.Graph, *nn.Params) *graph.Value { return nil }
 

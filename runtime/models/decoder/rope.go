@@ -59,16 +59,19 @@ func (r Rope) frequencies(n int) []float32 {
 	return f
 }
 
+// scale does the reference's operations, each rounded to float32; there a number divided by a tensor is a product with its reciprocal.
 func (l *Llama3) scale(f float32, factor float64) float32 {
-	wavelength := 2 * math.Pi / float64(f)
+	low, high, original := float32(l.Low), float32(l.High), float32(l.Original)
+	wavelength := float32(1/f) * float32(2*math.Pi)
 	switch {
-	case wavelength < l.Original/l.High:
+	case wavelength < original/high:
 		return f
-	case wavelength > l.Original/l.Low:
-		return float32(float64(f) / factor)
+	case wavelength > original/low:
+		return f / float32(factor)
 	}
-	smooth := (l.Original/wavelength - l.Low) / (l.High - l.Low)
-	return float32((1-smooth)*float64(f)/factor + smooth*float64(f))
+	// float32() around the products keeps the compiler from fusing them with the sums, which would round once.
+	smooth := float32(float32(1/wavelength)*original-low) / (high - low)
+	return float32(float32(1-smooth)*f)/float32(factor) + float32(smooth*f)
 }
 
 // Frequencies returns theta^(-j/n) for j in 0 to n-1, rounded to float32 where the reference rounds: the exponent, the power and its

@@ -6,6 +6,7 @@ package family
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,11 +26,7 @@ type Checkpoint struct {
 	Dir       string
 	Model     models.Model
 	Tokenizer *token.Tokenizer
-	template  renderer // the folder's chat template, or the family's own rendering
-}
-
-type renderer interface {
-	Render(messages []chat.Message) (string, error)
+	Template  *chat.Template // the folder's own; nil: the family's rendering (Model.Render) is used
 }
 
 // loaders open a folder by model_type of its config.json.
@@ -81,8 +78,31 @@ func Load(dir string) (*Checkpoint, error) {
 	if err := c.Model.CheckTokenizer(c.Tokenizer); err != nil {
 		return nil, fmt.Errorf("policy %s: %w", dir, err)
 	}
-	c.template = c.Model
-	return c, nil
+	c.Template, err = loadTemplate(dir, c.Model)
+	return c, err
+}
+
+// loadTemplate reads the folder's chat template. The family's rendering takes its place where the folder has none, and where the
+// template reads texts only and the family sees: it would have no place for a picture.
+func loadTemplate(dir string, m models.Model) (*chat.Template, error) {
+	t, err := chat.Load(dir)
+	switch {
+	case errors.Is(err, chat.ErrNone):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case m.Blank() != nil && !t.Parts():
+		return nil, nil
+	}
+	return t, nil
+}
+
+// render writes a conversation, opened for the assistant's answer.
+func (c *Checkpoint) render(messages []chat.Message) (string, error) {
+	if c.Template == nil {
+		return c.Model.Render(messages)
+	}
+	return c.Template.Render(messages, true)
 }
 
 // Prompt renders a conversation and turns it into tokens and positions, on a tokenizer that serves one goroutine (Tokenizer.Clone). A
@@ -95,7 +115,7 @@ func (c *Checkpoint) Prompt(tok *token.Tokenizer, messages []chat.Message, pictu
 			}
 		}
 	}
-	text, err := c.template.Render(messages)
+	text, err := c.render(messages)
 	if err != nil {
 		return nil, err
 	}

@@ -84,6 +84,14 @@ func (c *Config) Locate(param string, has func(tensor string) bool) []models.Pie
 	return models.Whole(param)
 }
 
+// StoredShape is the parameter's own but for the patch embedding, a convolution whose stride is its kernel.
+func (c *Config) StoredShape(s nn.Spec) []int {
+	if s.Name == "vision_tower.embeddings.patch_embeddings.projection.weight" {
+		return []int{s.Shape[0], channels, c.Vision.PatchSize, c.Vision.PatchSize}
+	}
+	return s.Shape
+}
+
 // original says where a parameter stands in a checkpoint of the original layout.
 func (c *Config) original(param string) []models.Piece {
 	switch {

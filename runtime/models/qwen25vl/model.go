@@ -42,6 +42,14 @@ func (c *Config) Locate(param string, has func(tensor string) bool) []models.Pie
 	return models.Whole(param)
 }
 
+// StoredShape is the parameter's own but for the patch embedding, a convolution whose stride is its kernel.
+func (c *Config) StoredShape(s nn.Spec) []int {
+	if s.Name == "visual.patch_embed.proj.weight" {
+		return []int{s.Shape[0], channels, TemporalPatch, PatchSize, PatchSize}
+	}
+	return s.Shape
+}
+
 // Tower declares the vision inputs (see VisionFeed) and returns the features [M, D]. P is written 4*M, the patches of M merge units,
 // so that the two stay tied.
 func (c *Config) Tower(g *graph.Graph, p *nn.Params) *graph.Value {

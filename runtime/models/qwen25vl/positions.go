@@ -22,11 +22,11 @@ import (
 //
 //	t: 0 0 4 4  2
 //	h: 0 0 0 0  2
-//	w: 0 1 0 1  2    next = 5
+//	w: 0 1 0 1  2    next = 3
 //
-// What follows a video does not wait for its last step, only the completion does: token i of a completion is at next + i on every
-// axis, and next is one after the highest position used. That is transformers 5 (measured with 5.24); earlier ones, as the authors'
-// code, let the text after a video start after its last step.
+// What follows a video, the completion included, does not wait for its last step: token i of a completion is at next + i on every
+// axis, where text after the prompt would stand. That is transformers 5 (measured with generate of 5.24); earlier ones, as the
+// authors' code, let the text after a video start after its last step.
 //
 // ids hold exactly the tokens of each of pictures, in order, image tokens for an image and video tokens for a video; anything else
 // is an error.
@@ -36,13 +36,12 @@ func (c *Config) Positions(ids []int, pictures []*models.Picture) (pos [3][]int,
 	}
 	add := func(t, h, w int) {
 		pos[0], pos[1], pos[2] = append(pos[0], t), append(pos[1], h), append(pos[2], w)
-		next = max(next, t+1, h+1, w+1)
 	}
-	start, seen := 0, 0 // position of the next token, number of pictures passed
+	seen := 0 // number of pictures passed; next is where the next token stands
 	for i := 0; i < len(ids); {
 		if ids[i] != c.ImageTokenID && ids[i] != c.VideoTokenID {
-			add(start, start, start)
-			start++
+			add(next, next, next)
+			next++
 			i++
 			continue
 		}
@@ -65,11 +64,11 @@ func (c *Config) Positions(ids []int, pictures []*models.Picture) (pos [3][]int,
 		for t := range steps {
 			for h := range rows {
 				for w := range columns {
-					add(start+c.stepTime(p, t), start+h, start+w)
+					add(next+c.stepTime(p, t), next+h, next+w)
 				}
 			}
 		}
-		start += max(rows, columns)
+		next += max(rows, columns)
 		i, seen = end, seen+1
 	}
 	if seen != len(pictures) {
