@@ -174,8 +174,8 @@ func TestLoadMistakes(t *testing.T) {
 	}
 	card := toyCard(t, `{"id":"a","task":"yesno","question":"Is it?","answers":["yes"]}`)
 	_, err = Load(map[string]spec.Source{"a": {Card: "card.cue", Task: "open"}, "b": {Card: "card.cue", Task: "mcq"}}, card.dir)
-	want := `card.cue: source "a": no training rows with task "open" (the card has 1 yesno)
-card.cue: source "b": no training rows with task "mcq" (the card has 1 yesno)`
+	want := `card.cue: source "a": no rows with task "open" (the card has 1 yesno)
+card.cue: source "b": no rows with task "mcq" (the card has 1 yesno)`
 	if got := strings.ReplaceAll(fmt.Sprint(err), card.dir+"/", ""); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

@@ -43,7 +43,7 @@ func Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
 
 // Load reads the cards of all sources, relative to baseDir unless absolute, where they are not known yet. A source is the rows of
 // its task; limit keeps the first limit training rows in canonical order, so that a smaller limit is a subset of a
-// larger one and does not move with the seed. Held-out rows are never limited. All mistakes of all cards are returned
+// larger one and does not move with the seed. Held-out rows are never limited. Either split may lack the task, not both. All mistakes of all cards are returned
 // together as spec.Diagnostics.
 func (c Cards) Load(sources map[string]spec.Source, baseDir string) (*Set, error) {
 	s := &Set{cards: map[string]*Card{}, train: map[string][]Example{}, test: map[string][]Example{}, weights: map[string]float64{}}
@@ -66,17 +66,17 @@ func (c Cards) Load(sources map[string]spec.Source, baseDir string) (*Set, error
 		case err != nil:
 			return nil, fmt.Errorf("source %q: %w", name, err)
 		}
-		train := sourceRows(card, "train", name, Task(src.Task))
-		if len(train) == 0 {
+		train, test := sourceRows(card, "train", name, Task(src.Task)), sourceRows(card, "test", name, Task(src.Task))
+		if len(train)+len(test) == 0 {
 			mistakes = append(mistakes, spec.Diagnostic{Pos: spec.Pos{File: path},
-				Msg:  fmt.Sprintf("source %q: no training rows with task %q", name, src.Task),
-				Hint: fmt.Sprintf("the card has %s", taskCounts(card.Rows("train")))})
+				Msg:  fmt.Sprintf("source %q: no rows with task %q", name, src.Task),
+				Hint: fmt.Sprintf("the card has %s", taskCounts(slices.Concat(card.Rows("train"), card.Rows("test"))))})
 		}
 		if src.Limit > 0 && len(train) > src.Limit {
 			train = train[:src.Limit]
 		}
 		s.weights[name] = src.Weight
-		s.cards[name], s.train[name], s.test[name] = card, train, sourceRows(card, "test", name, Task(src.Task))
+		s.cards[name], s.train[name], s.test[name] = card, train, test
 	}
 	if err := mistakes.Err(); err != nil {
 		return nil, err

@@ -105,6 +105,15 @@ func Changed(e *Experiment, except ...string) []byte {
 	return encode(tree)
 }
 
+// Default is the schema's default of a value of an experiment as it is written there, JSON, such as "iou" (with the quotes) at
+// route.grounding; empty where there is none.
+func Default(path string) string {
+	if f := experimentShape().lookup(path); f != nil {
+		return f.fallback
+	}
+	return ""
+}
+
 // experimentShape is the shape of #Experiment in a context of its own, built once.
 var experimentShape = sync.OnceValue(func() *shape {
 	s, err := newSchemas(cuecontext.New())

@@ -39,10 +39,6 @@ type Seed struct {
 //
 // Paths of cards and of the policy are checked to exist; what is in them is not read.
 func Load(path string, overrides []string) (*File, Diagnostics) {
-	s, err := newSchemas(cuecontext.New())
-	if err != nil {
-		panic(fmt.Errorf("spec: the embedded schema does not build: %w", err)) // a test builds it
-	}
 	file, name, ok := strings.Cut(path, ".cue#") // a folder may have a # in its name
 	if ok {
 		file += ".cue"
@@ -50,11 +46,30 @@ func Load(path string, overrides []string) (*File, Diagnostics) {
 	if ok && name == "" {
 		return nil, Diagnostics{{Pos: fileAt(file), Msg: "no name behind #", Hint: "name the field, or leave out the #"}}
 	}
-	entries, mistakes := s.read(file)
+	text, mistakes := read(file)
 	if mistakes != nil {
 		return nil, mistakes
 	}
+	return evaluate(file, name, text, overrides)
+}
+
+// LoadText is Load for a text that stands in no file. It is read as if it stood in file, which need not exist: paths in it start from
+// that file's folder, and messages name it.
+func LoadText(file, text string, overrides []string) (*File, Diagnostics) {
+	return evaluate(file, "", []byte(text), overrides)
+}
+
+// evaluate loads the entry called name, or the only one, of a file of that text.
+func evaluate(file, name string, text []byte, overrides []string) (*File, Diagnostics) {
+	s, err := newSchemas(cuecontext.New())
+	if err != nil {
+		panic(fmt.Errorf("spec: the embedded schema does not build: %w", err)) // a test builds it
+	}
 	at := fileAt(file)
+	entries, mistakes := s.entries(file, text)
+	if mistakes != nil {
+		return nil, mistakes
+	}
 	e, mistake := choose(entries, at, name)
 	if mistake != nil {
 		return nil, Diagnostics{*mistake}

@@ -205,3 +205,30 @@ func TestExperiments(t *testing.T) {
 		t.Errorf("only %d files", seen)
 	}
 }
+
+// A text is read as the file that it says it is, whether or not there is one.
+func TestLoadText(t *testing.T) {
+	t.Chdir(workspace(t))
+	write(t, "folder/other.cue", "")
+	const text = `import "mixr.dev/schema"
+experiment: schema.#Experiment & {
+	name: "x"
+	policy: from: "../policy"
+	data: sources: a: {card: "other.cue", task: "yesno"}
+	rewards: matching: {}
+	grpo: steps: 10
+}
+`
+	f, mistakes := LoadText("folder/none.cue", text, []string{"grpo.steps=20"})
+	if mistakes != nil {
+		t.Fatal(mistakes)
+	}
+	r := f.Rungs[0]
+	if path, err := r.Path("policy.from"); err != nil || filepath.Base(path) != "policy" || r.Experiment.GRPO.Steps != 20 {
+		t.Errorf("got %s, %v, %d steps", path, err, r.Experiment.GRPO.Steps)
+	}
+	_, mistakes = LoadText("folder/none.cue", strings.Replace(text, "steps", "step", 1), nil)
+	if want := `folder/none.cue:7:8: grpo.step: unknown field (did you mean "steps"?)`; mistakes == nil || mistakes.Error() != want {
+		t.Errorf("got %v, want %s", mistakes, want)
+	}
+}

@@ -214,7 +214,7 @@ func somethingTrains(f *facts) {
 		}
 		frozen[m] = true
 	}
-	if !slices.ContainsFunc(modules, func(m string) bool { return !frozen[m] }) {
+	if f.Stage != evalStage && !slices.ContainsFunc(modules, func(m string) bool { return !frozen[m] }) {
 		f.c.report(f.at("policy.freeze"), "policy.freeze", "", "freezes every module: nothing would train")
 	}
 }

@@ -39,35 +39,42 @@ type entry struct {
 	pos   Pos
 }
 
-// read evaluates a file on its own and returns its entries.
-func (s *schemas) read(file string) ([]entry, Diagnostics) {
+// read returns the text of a file that may be evaluated.
+func read(file string) ([]byte, Diagnostics) {
 	at := fileAt(file)
-	abs, err := filepath.Abs(file)
-	if err != nil {
-		return nil, Diagnostics{{Pos: at, Msg: err.Error()}}
-	}
-	switch info, err := os.Stat(abs); {
+	switch info, err := os.Stat(file); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, Diagnostics{{Pos: at, Msg: "no such file"}}
 	case err != nil:
 		return nil, Diagnostics{{Pos: at, Msg: err.Error()}}
 	case info.IsDir():
 		return nil, Diagnostics{{Pos: at, Msg: "is a folder", Hint: "name one .cue file"}}
-	case filepath.Ext(abs) != ".cue":
+	case filepath.Ext(file) != ".cue":
 		return nil, Diagnostics{{Pos: at, Msg: "is no .cue file"}}
 	}
-	text, err := os.ReadFile(abs)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, Diagnostics{{Pos: at, Msg: err.Error()}}
 	}
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 { // CUE would take a UTF-16 file for an empty one
 		return nil, Diagnostics{{Pos: at, Msg: "is not UTF-8 text", Hint: "save it with encoding UTF-8"}}
 	}
+	return text, nil
+}
+
+// entries evaluates a file of that text on its own.
+func (s *schemas) entries(file string, text []byte) ([]entry, Diagnostics) {
+	at := fileAt(file)
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return nil, Diagnostics{{Pos: at, Msg: err.Error()}}
+	}
 	config := &load.Config{
 		Dir:     filepath.Dir(abs),
 		Overlay: s.overlay(filepath.Dir(abs)),
 		Env:     []string{"CUE_REGISTRY=none"}, // what a file means must not depend on the network
 	}
+	config.Overlay[abs] = load.FromBytes(text)
 	inst := load.Instances([]string{"./" + filepath.Base(abs)}, config)[0]
 	if inst.Err != nil {
 		return nil, raw(inst.Err, at)

@@ -23,7 +23,11 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 		examples = append(examples, r.data.EvalSet(source, o.Examples)...)
 	}
 	var rows []table.Eval
-	phase := r.phase("evaluate "+when, len(examples))
+	name := "evaluate"
+	if r.exp.Stage != "eval" {
+		name += " " + when
+	}
+	phase := r.phase(name, len(examples))
 	err := ordered(ctx, len(examples), len(r.lanes), 2*len(r.lanes), func(lane, i int) ([]table.Eval, error) {
 		return r.evaluateExample(r.lanes[lane], examples[i], step, when)
 	}, func(i int, v []table.Eval) error {

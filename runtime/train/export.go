@@ -1,10 +1,13 @@
 package train
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"mixr/runtime/models"
 	"mixr/runtime/models/family"
 	"mixr/runtime/weights"
 )
@@ -47,4 +50,91 @@ func (m *model) tensors() []weights.Tensor {
 		}})
 	}
 	return out
+}
+
+// ExportOptions say how Export stores weights.
+type ExportOptions struct {
+	DType      string // F32 or BF16
+	ShardBytes int64  // most bytes of a file
+	// Progress, if not nil, is told how many tensors are written.
+	Progress func(done, total int)
+}
+
+// Export writes the policy in the folder from as a folder to in Hugging Face layout, which must not exist or be empty: it appears whole or
+// not at all. One tensor at a time is in memory.
+func Export(ctx context.Context, from, to string, o ExportOptions) error {
+	if found, err := os.ReadDir(to); err == nil && len(found) > 0 {
+		return fmt.Errorf("export: %s is not empty (%s): name another folder", to, found[0].Name())
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("export: %w", err)
+	}
+	to = filepath.Clean(to)
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	part, err := os.MkdirTemp(filepath.Dir(to), filepath.Base(to)+".part-")
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	err = os.Chmod(part, 0o755) // MkdirTemp's is for its owner alone
+	if err == nil {
+		err = exportTo(ctx, from, part, o)
+	}
+	if err == nil {
+		if err = os.Remove(to); err == nil || errors.Is(err, os.ErrNotExist) { // it is empty
+			err = os.Rename(part, to)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("export %s: %w", from, errors.Join(err, os.RemoveAll(part)))
+	}
+	return nil
+}
+
+func exportTo(ctx context.Context, from, to string, o ExportOptions) error {
+	m, err := family.LoadModel(from)
+	if err != nil {
+		return err
+	}
+	s, err := weights.Open(from)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	s.Finite = true
+	layout, err := models.Layout(m, s.Has)
+	if err != nil {
+		return err
+	}
+	shapes := map[string][]int{} // as transformers has them, whatever wrote the folder
+	for _, t := range layout {
+		shapes[t.Name] = t.Shape
+	}
+	var tensors []weights.Tensor
+	done := 0
+	for _, name := range s.Names() {
+		if shapes[name] == nil {
+			continue // a buffer, or what the model does not read
+		}
+		tensors = append(tensors, weights.Tensor{Name: name, Shape: shapes[name], Read: func(dst []float32) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if done++; o.Progress != nil {
+				o.Progress(done, len(tensors))
+			}
+			return s.Float32(name, dst)
+		}})
+	}
+	if len(tensors) < len(layout) {
+		for _, t := range layout {
+			if !s.Has(t.Name) {
+				return fmt.Errorf("weight %s %v is missing", t.Name, t.Shape)
+			}
+		}
+	}
+	if err := family.CopyFiles(from, to, o.DType); err != nil {
+		return err
+	}
+	return weights.WriteSharded(to, tensors, o.DType, o.ShardBytes, nil)
 }

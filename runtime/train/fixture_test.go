@@ -232,7 +232,7 @@ func (w *world) resolve(file string, overrides ...string) *spec.Resolved {
 	if len(mistakes) > 0 {
 		w.t.Fatal(mistakes)
 	}
-	return f.Rungs[0].Resolved
+	return f.Rungs[0].Stages()[0]
 }
 
 // open opens what an experiment of the world names.
@@ -263,9 +263,10 @@ func (w *world) finished(in *Inputs, o Options) string {
 func manifest(in *Inputs) table.Manifest {
 	e := in.Experiment
 	m := table.Manifest{Name: e.Name, Stage: e.Stage, Seed: e.Seed}
-	if e.GRPO != nil {
+	switch {
+	case e.GRPO != nil:
 		m.Steps = e.GRPO.Steps
-	} else {
+	case e.SFT != nil:
 		m.Steps = e.SFT.Steps
 	}
 	text, err := json.Marshal(e)

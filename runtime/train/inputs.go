@@ -88,7 +88,7 @@ func (in *Inputs) checkLengths() error {
 const maxRowMistakes = 10
 
 // checkRows refuses rows that the experiment could not use: without a target to learn in stage sft, or with gold that its
-// rewards cannot score against; and a source without the held-out rows that its evaluation needs. What depends on no
+// rewards cannot score against; and a source without the rows that training or evaluation needs. What depends on no
 // experiment, package data has checked.
 func (in *Inputs) checkRows() error {
 	scorer, err := in.scorer(make([]float32, in.Policy.Model.Decoder().Vocab), 1) // no reward reads the table to check gold
@@ -110,15 +110,24 @@ func (in *Inputs) checkRows() error {
 		}
 	}
 	for _, source := range in.Data.Sources() {
-		if in.Experiment.Eval.Examples > 0 && len(in.Data.EvalSet(source, 1)) == 0 {
-			add(source, spec.Pos{File: in.Data.Card(source).Path()},
-				fmt.Sprintf("no test rows with task %q, and eval.examples is %d", in.Experiment.Data.Sources[source].Task, in.Experiment.Eval.Examples),
-				"add a test split with such rows, or set eval.examples: 0")
+		e, card := in.Experiment, spec.Pos{File: in.Data.Card(source).Path()}
+		task := e.Data.Sources[source].Task
+		if e.Eval.Examples > 0 && len(in.Data.EvalSet(source, 1)) == 0 {
+			hint := "add a test split with such rows"
+			if e.Stage != "eval" {
+				hint += ", or set eval.examples: 0"
+			}
+			add(source, card, fmt.Sprintf("no test rows with task %q, and eval.examples is %d", task, e.Eval.Examples), hint)
 		}
-		for _, ex := range in.Data.Train(source) {
-			check(source, ex, in.Experiment.Stage == "sft")
+		if e.Stage != "eval" {
+			if len(in.Data.Train(source)) == 0 {
+				add(source, card, fmt.Sprintf("no training rows with task %q", task), "")
+			}
+			for _, ex := range in.Data.Train(source) {
+				check(source, ex, e.Stage == "sft")
+			}
 		}
-		for _, ex := range in.Data.EvalSet(source, in.Experiment.Eval.Examples) {
+		for _, ex := range in.Data.EvalSet(source, e.Eval.Examples) {
 			check(source, ex, false)
 		}
 	}

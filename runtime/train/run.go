@@ -35,7 +35,7 @@ type Options struct {
 
 // Event is one sign of progress.
 type Event struct {
-	Phase       string // "evaluate before", "train", "evaluate after"
+	Phase       string // "evaluate before", "train", "evaluate after"; of stage eval, "evaluate"
 	Done, Total int
 	Metrics     *table.Metrics // of the step just made; nil in evaluation
 }
@@ -47,6 +47,9 @@ type Interrupted struct {
 }
 
 func (e *Interrupted) Error() string {
+	if e.Steps == 0 {
+		return "stopped during the evaluation: run the same command again to make it"
+	}
 	return fmt.Sprintf("stopped after step %d of %d; state is saved in %s: run the same command again to go on", e.Step, e.Steps, e.Dir)
 }
 
@@ -155,10 +158,18 @@ func firstLine(err error) string {
 	return line
 }
 
-// work is the trial from the initial weights, or the last checkpoint, to the finished tables.
+// work is the trial from the initial weights, or the last checkpoint, to the finished tables. Of stage eval it is one evaluation, which
+// leaves no policy: its rows are those of an evaluation after training, of none.
 func (r *runner) work(ctx context.Context, files map[string][]byte) error {
 	if err := r.prepare(files); err != nil {
 		return err
+	}
+	if r.exp.Stage == "eval" {
+		rows, err := r.evaluateInto(ctx, 0, "after")
+		if err != nil {
+			return err
+		}
+		return r.run.Finish(map[string]float64{table.RewardAfter: meanReward(rows)})
 	}
 	evaluates := r.exp.Eval.Examples > 0
 	if evaluates && !r.run.Covers("eval", 0) {
@@ -243,9 +254,6 @@ func (r *runner) prepare(files map[string][]byte) error {
 	if r.exp.GRPO != nil {
 		r.updates *= r.exp.GRPO.Iterations
 	}
-	if r.mix, err = r.data.Mix(r.exp.Seed); err != nil {
-		return err
-	}
 	for range max(r.opts.Workers, 1) {
 		scorer, err := r.in.scorer(table, r.in.Policy.Model.Decoder().Width)
 		if err != nil {
@@ -257,6 +265,12 @@ func (r *runner) prepare(files map[string][]byte) error {
 			return err
 		}
 		r.lanes = append(r.lanes, l)
+	}
+	if r.exp.Stage == "eval" {
+		return nil
+	}
+	if r.mix, err = r.data.Mix(r.exp.Seed); err != nil {
+		return err
 	}
 	return r.bindUpdate()
 }
