@@ -78,7 +78,8 @@ in CUE.
 
 An experiment is a file: check it (vet), ask where a value comes from (explain), see what would
 run and why (plan), run it (run), and compare what came out (ls, show, diff). Nothing is computed
-twice, and a run that was stopped goes on.`,
+twice, and a run that was stopped goes on. What came out is a policy: score it on any data (eval),
+talk to it (chat), and take it elsewhere (export).`,
 		Example: `  mixr vet experiments/quickstart.cue
   mixr run experiments/quickstart.cue
   mixr diff quickstart-0123abcd quickstart-4567cdef`,
@@ -107,6 +108,7 @@ twice, and a run that was stopped goes on.`,
 	}{
 		{"Experiments:", []*cobra.Command{a.vetCommand(), a.explainCommand(), a.planCommand(), a.runCommand()}},
 		{"Results:", []*cobra.Command{a.lsCommand(), a.showCommand(), a.diffCommand()}},
+		{"Policies:", []*cobra.Command{a.evalCommand(), a.exportCommand(), a.chatCommand()}},
 		{"This machine:", []*cobra.Command{a.doctorCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})

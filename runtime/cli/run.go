@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,36 +44,52 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 	if err != nil {
 		return err
 	}
+	w, err := a.openWork(ctx, trials)
+	if err != nil {
+		return err
+	}
+	defer w.engine.Close()
+	return a.runAll(ctx, w)
+}
+
+// work is trials that are ready to run.
+type work struct {
+	engine *ort.Engine
+	watch  *screen
+	trials []scheduled
+}
+
+// openWork opens what the trials name and says of each whether it must run, and why. The caller closes the engine.
+func (a *app) openWork(ctx context.Context, trials []plan.Trial) (*work, error) {
 	if err := writable(a.machine.Results); err != nil {
-		return fmt.Errorf("results: %w; name another folder with --results", err)
+		return nil, fmt.Errorf("results: %w; name another folder with --results", err)
 	}
-	watch := newScreen(a.errOut)
-	inputs, err := openAll(trials, a.shelf(fetched(ctx, watch)))
+	w := &work{watch: newScreen(a.errOut)}
+	inputs, err := openAll(trials, a.shelf(fetched(ctx, w.watch)))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.log = newLogger(watch, watch.tty, a.log.GetLevel())
-	engine, err := a.openEngine(ctx, watch)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	all, err := a.schedule(trials, inputs, engine.Version())
-	if err != nil {
-		return err
+	a.log = newLogger(w.watch, w.watch.tty, a.log.GetLevel())
+	if w.engine, err = a.openEngine(ctx, w.watch); err != nil {
+		return nil, err
 	}
 	var rows [][]string
-	for _, s := range all {
+	w.trials, err = a.schedule(trials, inputs, w.engine.Version())
+	for _, s := range w.trials {
 		rows = append(rows, []string{s.Name, string(s.why.Kind), s.reason()})
 	}
-	if err := columns(watch, rows); err != nil {
-		return err
+	if err == nil {
+		err = columns(w.watch, rows)
 	}
-	return a.runAll(ctx, engine, watch, all)
+	if err != nil {
+		return nil, errors.Join(err, w.engine.Close())
+	}
+	return w, nil
 }
 
 // runAll runs what is not done, in order. What fails is reported where it happens and summed up in the error.
-func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all []scheduled) error {
+func (a *app) runAll(ctx context.Context, w *work) error {
+	all, watch := w.trials, w.watch
 	said := make(chan struct{})
 	forget := context.AfterFunc(ctx, func() {
 		defer close(said)
@@ -98,7 +115,10 @@ func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all
 		if s.after != "" && slices.Contains(failed, s.After) {
 			err = fmt.Errorf("it starts from %s, which failed", s.After)
 		} else {
-			err = a.runTrial(ctx, engine, watch, s)
+			err = a.runTrial(ctx, w, s)
+		}
+		if err == nil {
+			err = a.printResult(s)
 		}
 		switch {
 		case errors.As(err, new(*train.Interrupted)):
@@ -120,7 +140,7 @@ func (a *app) runAll(ctx context.Context, engine *ort.Engine, watch *screen, all
 	return nil
 }
 
-func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s scheduled) error {
+func (a *app) runTrial(ctx context.Context, w *work, s scheduled) error {
 	files, err := s.files()
 	if err != nil {
 		return err
@@ -128,27 +148,23 @@ func (a *app) runTrial(ctx context.Context, engine *ort.Engine, watch *screen, s
 	if s.after != "" {
 		s.inputs.Weights = filepath.Join(s.after, train.PolicyFolder)
 	}
-	versions, err := versions(engine)
+	versions, err := versions(w.engine)
 	if err != nil {
 		return err
 	}
-	progress := newProgress(watch, s.Name)
+	progress := newProgress(w.watch, s.Name)
 	defer progress.close()
-	err = train.Run(ctx, s.inputs, s.dir, s.manifest(versions), files, train.Options{
-		Engine: engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight,
-		Progress: progress.event, Warn: func(text string) { fmt.Fprintln(watch, "warning:", text) },
+	return train.Run(ctx, s.inputs, s.dir, s.manifest(versions), files, train.Options{
+		Engine: w.engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight,
+		Progress: progress.event, Warn: func(text string) { fmt.Fprintln(w.watch, "warning:", text) },
 		Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(),
 	})
-	progress.close()
-	if err != nil {
-		return err
-	}
-	return a.printGain(s)
 }
 
 // printEnd prints what is left to say when all trials have had their turn: the study's table, the numbers of an experiment that
 // was done before, and what to type next.
 func (a *app) printEnd(all []scheduled) error {
+	all = ends(all)
 	first, last := all[0], all[len(all)-1]
 	if len(all) > 1 {
 		if err := a.printStudy(all); err != nil {
@@ -158,7 +174,7 @@ func (a *app) printEnd(all []scheduled) error {
 		return nil
 	}
 	if first.why.Kind == plan.Skip {
-		if err := a.printGain(first); err != nil {
+		if err := a.printResult(first); err != nil {
 			return err
 		}
 	}
@@ -168,6 +184,13 @@ func (a *app) printEnd(all []scheduled) error {
 		a.printNext("show " + filepath.Base(first.dir))
 	}
 	return nil
+}
+
+// ends are the trials that no other starts from: of a chain of stages the last.
+func ends(all []scheduled) []scheduled {
+	return slices.DeleteFunc(slices.Clone(all), func(s scheduled) bool {
+		return slices.ContainsFunc(all, func(later scheduled) bool { return later.After == s.Name })
+	})
 }
 
 // printNext suggests commands.
@@ -181,16 +204,24 @@ func (a *app) printNext(commands ...string) {
 	}
 }
 
-// printGain prints what training changed, and where the run lies.
-func (a *app) printGain(s scheduled) error {
+// printResult prints what training changed, or what an evaluation found, and where the run lies.
+func (a *app) printResult(s scheduled) error {
 	fmt.Fprintln(a.out)
 	if s.Experiment.Eval.Examples > 0 {
-		gain, err := report.ReadGain(s.dir)
+		var result interface {
+			Text(w io.Writer, s report.Style) error
+		}
+		var err error
+		if s.Experiment.Stage == "eval" {
+			result, err = report.ReadEvaluation(s.dir)
+		} else {
+			result, err = report.ReadGain(s.dir)
+		}
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(a.out, "%s: reward on held-out examples\n", s.Name)
-		if err := gain.Text(a.out, a.style()); err != nil {
+		if err := result.Text(a.out, a.style()); err != nil {
 			return err
 		}
 	}

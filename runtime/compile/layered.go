@@ -27,6 +27,10 @@ type Layered struct {
 	VisionGradient *graph.Graph // pictures, d [M, D] -> the tower's; nil if it is frozen
 }
 
+// HeadRows is the most tokens whose logits exist at a time in a layered pass. It is part of the numerics (sums over tokens are cut
+// there), so it is no setting.
+const HeadRows = 1024
+
 // Graphs lists them in the order of use; none for nil.
 func (l *Layered) Graphs() []*graph.Graph {
 	if l == nil {

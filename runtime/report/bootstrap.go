@@ -16,14 +16,14 @@ type Interval struct {
 	High float64 `json:"high"`
 }
 
-// pairedBootstrap is the percentile bootstrap interval for the mean of paired differences, one difference an example:
+// bootstrap is the percentile bootstrap interval for the mean of one value an example, mostly the paired difference of two runs:
 // examples are drawn again with replacement, and the interval spans the middle 95 % of the means so found. It carries
 // the noise of the choice of examples and nothing else; with one seed a side, the noise of training is not in it.
 //
-// It returns nil where resampling cannot show any spread: fewer than two examples, or differences that are all equal.
+// It returns nil where resampling cannot show any spread: fewer than two examples, or values that are all equal.
 // The key seeds the generator, so equal inputs give equal digits.
-func pairedBootstrap(deltas []float64, key string) *Interval {
-	if len(deltas) < 2 || slices.Min(deltas) == slices.Max(deltas) {
+func bootstrap(values []float64, key string) *Interval {
+	if len(values) < 2 || slices.Min(values) == slices.Max(values) {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(key))
@@ -31,10 +31,10 @@ func pairedBootstrap(deltas []float64, key string) *Interval {
 	means := make([]float64, resamples)
 	for i := range means {
 		total := 0.0
-		for range deltas {
-			total += deltas[rng.IntN(len(deltas))]
+		for range values {
+			total += values[rng.IntN(len(values))]
 		}
-		means[i] = total / float64(len(deltas))
+		means[i] = total / float64(len(values))
 	}
 	slices.Sort(means)
 	const tail = resamples * 25 / 1000

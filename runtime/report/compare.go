@@ -134,9 +134,16 @@ func pairSamples(a, b []table.Eval) []pair {
 // The key makes the bootstrap reproducible.
 func deltas(examples []example, key string) []Delta {
 	var out []Delta
-	add := func(task, source string, of []example) {
+	each(examples, func(task, source string, of []example) {
 		out = append(out, compare(task, source, of, fmt.Sprintf("%s|%s|%s", key, task, source)))
-	}
+	})
+	return out
+}
+
+// each calls f for the examples, sorted as match sorts them, of every task and source; of every task that has several sources, the
+// source then being empty; and, if that was more than one, of all.
+func each(examples []example, f func(task, source string, of []example)) {
+	calls := 0
 	for i := 0; i < len(examples); {
 		task := examples[i].task
 		end := i
@@ -146,18 +153,18 @@ func deltas(examples []example, key string) []Delta {
 			for end < len(examples) && examples[end].task == task && examples[end].source == examples[first].source {
 				end++
 			}
-			add(task, examples[first].source, examples[first:end])
+			f(task, examples[first].source, examples[first:end])
 			sources++
 		}
 		if sources > 1 {
-			add(task, "", examples[i:end])
+			f(task, "", examples[i:end])
 		}
+		calls += sources
 		i = end
 	}
-	if len(out) > 1 {
-		add("", "", examples)
+	if calls > 1 {
+		f("", "", examples)
 	}
-	return out
 }
 
 func compare(task, source string, examples []example, key string) Delta {
@@ -172,7 +179,7 @@ func compare(task, source string, examples []example, key string) Delta {
 	n := float64(len(examples))
 	d.A, d.B = d.A/n, d.B/n
 	d.Delta = d.B - d.A
-	d.Interval = pairedBootstrap(diffs, key)
+	d.Interval = bootstrap(diffs, key)
 	d.Flips = countFlips(examples)
 	return d
 }

@@ -17,7 +17,7 @@ type Comparison struct {
 	Spec        SpecDiff  `json:"spec"`
 	Fingerprint []Differs `json:"fingerprint"` // parts of the fingerprint that differ, without the combined one
 	Hidden      []Differs `json:"hidden"`      // versions and platform: they differ and nobody declared it
-	Eval        []Delta   `json:"eval"`        // evaluation after training
+	Eval        []Delta   `json:"eval"`        // evaluation after training, or that of stage eval
 	Unmatched   Unmatched `json:"unmatched"`
 	Flips       []Flip    `json:"flips"` // the examples that moved most
 	Warnings    []string  `json:"warnings,omitempty"`
@@ -28,6 +28,7 @@ type RunID struct {
 	Dir         string `json:"dir"`
 	Name        string `json:"name"`
 	Trial       string `json:"trial,omitempty"`
+	Stage       string `json:"stage"`
 	Seed        uint64 `json:"seed,string"`
 	State       string `json:"state"`
 	Fingerprint string `json:"fingerprint"` // combined

@@ -20,6 +20,9 @@ const (
 	after  = "after"
 )
 
+// evalStage is the stage of a run that evaluates once and trains nothing.
+const evalStage = "eval"
+
 // ReadGain compares the two evaluations of a run. A run without both, because it is still going or evaluates nothing,
 // gives a Gain with no Deltas and a warning.
 func ReadGain(dir string) (*Gain, error) {

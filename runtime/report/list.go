@@ -27,13 +27,12 @@ func state(dir string, m table.Manifest) string {
 }
 
 func runID(dir string, m table.Manifest) RunID {
-	return RunID{Dir: dir, Name: m.Name, Trial: m.Trial, Seed: m.Seed, State: state(dir, m), Fingerprint: m.Fingerprint["combined"]}
+	return RunID{Dir: dir, Name: m.Name, Trial: m.Trial, Stage: m.Stage, Seed: m.Seed, State: state(dir, m), Fingerprint: m.Fingerprint["combined"]}
 }
 
 // Listing is one line about a run.
 type Listing struct {
 	RunID
-	Stage  string    `json:"stage"`
 	Step   int       `json:"step"`  // last step committed
 	Steps  int       `json:"steps"` // planned
 	Before *float64  `json:"reward_before"`
@@ -69,7 +68,7 @@ func List(results string) ([]Listing, error) {
 }
 
 func listing(dir string, m table.Manifest) Listing {
-	l := Listing{RunID: runID(dir, m), Stage: m.Stage, Steps: m.Steps}
+	l := Listing{RunID: runID(dir, m), Steps: m.Steps}
 	if v, ok := m.Summary[table.RewardBefore]; ok {
 		l.Before = &v
 	}

@@ -12,7 +12,8 @@ type Run struct {
 	Listing
 	Manifest table.Manifest `json:"manifest"`
 	Holder   *table.Holder  `json:"holder,omitempty"` // the process that works on it now
-	Gain     *Gain          `json:"gain"`
+	Gain     *Gain          `json:"gain"`             // null for a run of stage eval, which trains nothing
+	Scores   *Evaluation    `json:"eval,omitempty"`   // of a run of stage eval
 	Curves   []Curve        `json:"curves"`
 	Cost     Cost           `json:"cost"`
 }
@@ -41,7 +42,12 @@ func Show(dir string) (*Run, error) {
 	if h, held := table.HeldBy(dir); held {
 		r.Holder = &h
 	}
-	if r.Gain, err = ReadGain(dir); err != nil {
+	if m.Stage == evalStage {
+		r.Scores, err = ReadEvaluation(dir)
+	} else {
+		r.Gain, err = ReadGain(dir)
+	}
+	if err != nil {
 		return nil, err
 	}
 	metrics, err := table.Read[table.Metrics](dir)

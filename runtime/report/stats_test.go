@@ -33,15 +33,15 @@ func TestBootstrapNormal(t *testing.T) {
 		sq += (x - mean) * (x - mean)
 	}
 	half := 1.96 * math.Sqrt(sq/float64(len(d)-1)/float64(len(d)))
-	got := pairedBootstrap(d, "key")
+	got := bootstrap(d, "key")
 	// 10,000 resamples place a 2.5 % quantile to about 2 % of the half-width; 5 % is beyond any seed tried.
 	if math.Abs(got.Low-(mean-half)) > 0.05*half || math.Abs(got.High-(mean+half)) > 0.05*half {
 		t.Errorf("got %+v, want %g +- %g", *got, mean, half)
 	}
-	if again := pairedBootstrap(d, "key"); *again != *got {
+	if again := bootstrap(d, "key"); *again != *got {
 		t.Error("equal inputs, other digits")
 	}
-	if other := pairedBootstrap(d, "another key"); *other == *got {
+	if other := bootstrap(d, "another key"); *other == *got {
 		t.Error("the key is not used")
 	}
 }
@@ -65,7 +65,7 @@ func TestBootstrapCoverage(t *testing.T) {
 				d[i] = -1
 			}
 		}
-		if iv := pairedBootstrap(d, "k"); iv.Low <= 0.1 && 0.1 <= iv.High {
+		if iv := bootstrap(d, "k"); iv.Low <= 0.1 && 0.1 <= iv.High {
 			held++
 		}
 	}
@@ -76,7 +76,7 @@ func TestBootstrapCoverage(t *testing.T) {
 
 func TestBootstrapNoSpread(t *testing.T) {
 	for name, d := range map[string][]float64{"none": nil, "one": {1}, "all zero": {0, 0, 0}, "all equal": {0.5, 0.5}} {
-		if iv := pairedBootstrap(d, "k"); iv != nil {
+		if iv := bootstrap(d, "k"); iv != nil {
 			t.Errorf("%s: %+v", name, *iv)
 		}
 	}
@@ -104,7 +104,7 @@ func TestOneSeedMisleads(t *testing.T) {
 				d[i]--
 			}
 		}
-		if iv := pairedBootstrap(d, "k"); iv != nil && (iv.Low > 0 || iv.High < 0) {
+		if iv := bootstrap(d, "k"); iv != nil && (iv.Low > 0 || iv.High < 0) {
 			apart++
 		}
 	}

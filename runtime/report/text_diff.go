@@ -34,7 +34,11 @@ func (c *Comparison) Text(w io.Writer, s Style) error {
 		}
 	}
 	if len(c.Eval) > 0 {
-		p.title("Reward on held-out examples, after training")
+		when := ", after training"
+		if c.A.Stage == evalStage && c.B.Stage == evalStage {
+			when = ""
+		}
+		p.title("Reward on held-out examples%s", when)
 		p.line("%s", s.deltaTable("A", "B", c.Eval))
 	}
 	if len(c.Warnings) > 0 {

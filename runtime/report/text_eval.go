@@ -15,6 +15,35 @@ func (g *Gain) Text(w io.Writer, s Style) error {
 	return p.err
 }
 
+// Text writes the scores as a table. Intervals hold 95 %.
+func (e *Evaluation) Text(w io.Writer, s Style) error {
+	p := &page{Style: s, w: w}
+	if len(e.Scores) > 0 {
+		var rows [][]string
+		for _, x := range e.Scores {
+			accuracy := "-"
+			if x.Accuracy != nil {
+				accuracy = span(x.AccuracyInterval)
+			}
+			rows = append(rows, []string{
+				label(x.Task), label(x.Source), fmt.Sprint(x.N), number(x.Reward), span(x.RewardInterval), optional(x.Format),
+				optional(x.Accuracy), accuracy, number(x.Parsed),
+			})
+		}
+		p.line("%s", s.grid([]string{"task", "source", ">n", ">reward", ">95 % interval", ">format", ">accuracy", ">95 % interval", ">parsed"}, rows))
+	}
+	p.notes(e.Warnings)
+	return p.err
+}
+
+// span is the interval of a value that is no difference.
+func span(i *Interval) string {
+	if i == nil {
+		return "no spread"
+	}
+	return fmt.Sprintf("[%.3f, %.3f]", i.Low, i.High)
+}
+
 // deltaTable prints comparisons, one a line. The columns up, down (answers that became right and wrong) and p
 // (McNemar) stand only where answers are right or wrong.
 func (s Style) deltaTable(a, b string, deltas []Delta) string {

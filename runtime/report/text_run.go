@@ -27,8 +27,12 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 		if l.Broken != "" {
 			continue
 		}
+		steps := fmt.Sprintf("%d/%d", l.Step, l.Steps)
+		if l.Stage == evalStage {
+			steps = "-"
+		}
 		row := []string{
-			printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), fmt.Sprintf("%d/%d", l.Step, l.Steps),
+			printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), steps,
 			optional(l.Before), optional(l.After), l.Start.Local().Format(minute),
 		}
 		if trials {
@@ -52,7 +56,11 @@ func (r *Run) Text(w io.Writer, s Style) error {
 	p := &page{Style: s, w: w}
 	p.line("%s", r.RunID.text(s))
 	fact := func(name, format string, args ...any) { p.line("  %-12s %s", name, fmt.Sprintf(format, args...)) }
-	fact("stage", "%s, %d of %d steps", r.Stage, r.Step, r.Steps)
+	if r.Stage == evalStage {
+		fact("stage", "%s", r.Stage)
+	} else {
+		fact("stage", "%s, %d of %d steps", r.Stage, r.Step, r.Steps)
+	}
 	if r.Holder != nil {
 		fact("running", "%s", *r.Holder)
 	}
@@ -68,7 +76,11 @@ func (r *Run) Text(w io.Writer, s Style) error {
 			c.StepS, c.TokPerS, float64(c.HostPeakB)/1e6)
 	}
 	p.title("Reward on held-out examples")
-	if err := r.Gain.Text(w, s); err != nil {
+	text := r.Gain.Text
+	if r.Scores != nil {
+		text = r.Scores.Text
+	}
+	if err := text(w, s); err != nil {
 		return err
 	}
 	if len(r.Curves) > 0 {

@@ -18,7 +18,7 @@ func (r *Resolved) Stages() []*Resolved {
 	stages := strings.Split(r.Experiment.Stage, "+")
 	switch {
 	case r.Experiment.Stage == evalStage:
-		return []*Resolved{r.Evaluation()}
+		return []*Resolved{r.Evaluation(r.Experiment.Name)}
 	case len(stages) == 1:
 		return []*Resolved{r}
 	}
@@ -37,11 +37,11 @@ func (r *Resolved) Stages() []*Resolved {
 	return out
 }
 
-// Evaluation is the experiment as one evaluation of its policy: stage eval, the blocks grpo, sft and policy.lora taken out, and what
+// Evaluation is the experiment as one evaluation of its policy, under that name: stage eval, the blocks grpo, sft and policy.lora taken out, and what
 // else concerns training alone at its default. So its fingerprint does not depend on them.
-func (r *Resolved) Evaluation() *Resolved {
+func (r *Resolved) Evaluation(name string) *Resolved {
 	e := *r.Experiment
-	e.Stage = evalStage
+	e.Name, e.Stage = name, evalStage
 	e.Policy.LoRA, e.Policy.Recompute, e.Policy.Freeze = nil, false, nil
 	for _, l := range r.Leaves {
 		if l.Path == "policy.freeze" {

@@ -75,7 +75,7 @@ func TestChainIsTwoExperiments(t *testing.T) {
 func TestEvaluationForgetsTraining(t *testing.T) {
 	file := stagesOf(t, "stage=eval", "grpo.kl=0.1", "policy.recompute=true")[0]
 	other := stagesOf(t, "grpo.max_completion_tokens=32", "eval.max_completion_tokens=64", "policy.lora={rank: 2}",
-		`policy.freeze=["embedding"]`)[1].Evaluation()
+		`policy.freeze=["embedding"]`)[1].Evaluation("other")
 	for _, r := range []*Resolved{file, other} {
 		if e := r.Experiment; e.GRPO != nil || e.SFT != nil || e.Policy.LoRA != nil || e.Policy.Recompute || e.Eval.MaxCompletionTokens != 64 {
 			t.Errorf("got %+v", e)

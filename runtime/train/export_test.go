@@ -66,7 +66,7 @@ func passed(t *testing.T, dir string) checkpoint {
 	check(t, err)
 	program, err := compile.Compile(&spec.Experiment{Stage: "eval"}, m)
 	check(t, err)
-	loaded, err := openModel(orttest.Open(t), program)
+	loaded, err := openModel(orttest.Open(t), program, 1)
 	check(t, err)
 	defer loaded.Close()
 	check(t, loaded.read(dir, nil))

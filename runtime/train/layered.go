@@ -5,10 +5,6 @@ import (
 	"mixr/runtime/ort"
 )
 
-// headRows is the most tokens whose logits exist at a time in a layered pass. It is part of the numerics (sums over tokens are cut
-// there), so it is no setting.
-const headRows = 1024
-
 // pass runs packed rows through the parts of a layered program on one lane, under one set of weights.
 type pass struct {
 	*model

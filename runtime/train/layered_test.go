@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/compile"
 	"mixr/runtime/data"
 )
 
@@ -52,7 +53,7 @@ func TestLayeredEqualsWhole(t *testing.T) {
 			if len(want.logp) < 10 || want.loss == 0 {
 				t.Fatalf("%d tokens, loss %v: the case tests nothing", len(want.logp), want.loss)
 			}
-			for _, rows := range []int{headRows, 7} {
+			for _, rows := range []int{compile.HeadRows, 7} {
 				layered.model.headRows = rows
 				got := work(layered)
 				compareUnits(t, got, want)
@@ -62,7 +63,7 @@ func TestLayeredEqualsWhole(t *testing.T) {
 				g := w.draw(whole, examples[0], 0, 4)
 				want, err := whole.logp(whole.lanes[0], &whole.lanes[0].policy, g, 1)
 				check(t, err)
-				layered.model.headRows = headRows
+				layered.model.headRows = compile.HeadRows
 				got, err := layered.logp(layered.lanes[0], &layered.lanes[0].policy, g, 1)
 				check(t, err)
 				if !slices.Equal(got, want) {

@@ -26,9 +26,9 @@ type model struct {
 	headRows int // most tokens whose logits exist at a time in a layered pass
 }
 
-// openModel creates the sessions and allocates all state, cleared. Close frees it.
-func openModel(e *ort.Engine, p *compile.Program) (_ *model, err error) {
-	m := &model{engine: e, program: p, sessions: map[string]*ort.Session{}, headRows: headRows,
+// openModel creates the sessions, each of which computes on that many threads, and allocates all state, cleared. Close frees it.
+func openModel(e *ort.Engine, p *compile.Program, threads int) (_ *model, err error) {
+	m := &model{engine: e, program: p, sessions: map[string]*ort.Session{}, headRows: compile.HeadRows,
 		weights: map[string]*ort.Tensor{}, reference: map[string]*ort.Tensor{},
 		m: map[string]*ort.Tensor{}, v: map[string]*ort.Tensor{}, sum: map[string]*ort.Tensor{}}
 	defer func() {
@@ -41,7 +41,7 @@ func openModel(e *ort.Engine, p *compile.Program) (_ *model, err error) {
 		if g == p.Optimizer || g == p.Accumulate {
 			level = 0 // nothing to fuse, and higher levels take seconds on graphs of thousands of nodes
 		}
-		if m.sessions[g.Name()], err = e.NewSession(g, ort.SessionOptions{Threads: 1, Level: level}); err != nil {
+		if m.sessions[g.Name()], err = e.NewSession(g, ort.SessionOptions{Threads: threads, Level: level}); err != nil {
 			return nil, err
 		}
 	}

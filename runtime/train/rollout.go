@@ -19,13 +19,15 @@ type sampling struct {
 	temperature float64 // 0 = greedy
 	maxTokens   int
 	stop        []int // tokens that end a completion; the first is fed to rows that have stopped
+
+	each func(token int) bool // if not nil: told every token but those of stop; false ends the completion
 }
 
 // completion is one sampled answer.
 type completion struct {
 	tokens []int     // the stop token included where it was reached
 	logp   []float32 // log-probability of each token under the distribution it was drawn from; nil for a greedy one, which was not drawn
-	finish string    // eos | length
+	finish string    // eos | length | stopped (by sampling.each)
 }
 
 // sample draws the completions of one prompt. The prompt is run once; its cache is shared by all completions, which decode side
@@ -90,6 +92,8 @@ func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]
 			switch {
 			case slices.Contains(s.stop, int(token)):
 				c.finish = "eos"
+			case s.each != nil && !s.each(int(token)):
+				c.finish = "stopped"
 			case len(c.tokens) == s.maxTokens:
 				c.finish = "length"
 			default:

@@ -235,7 +235,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 			return err
 		}
 	}
-	if r.model, err = openModel(r.opts.Engine, program); err != nil {
+	if r.model, err = openModel(r.opts.Engine, program, 1); err != nil {
 		return err
 	}
 	if err := r.model.initialise(r.in); err != nil {
