@@ -36,7 +36,9 @@ bench:
 # Remake the checkpoint that the quickstart starts from
 sft:
     go run . run experiments/nano_sft.cue
-    cp "$(go run . plan experiments/nano_sft.cue --json | sed -n 's/.*"dir": "\(.*\)",*$/\1/p')/policy/model.safetensors" experiments/policies/nano/
+    rm -rf results/nano
+    go run . export "$(go run . plan experiments/nano_sft.cue --json | sed -n 's/.*"dir": "\(.*\)",*$/\1/p')" -o results/nano --dtype bf16
+    cp results/nano/model.safetensors experiments/policies/nano/
 
 # Rewrite golden files; read the difference before committing it
 update:

@@ -1,6 +1,6 @@
 """Compares mixr with PyTorch, transformers and TRL on random cases.
 
-    pip install torch==2.15.0 transformers==5.24.0 trl==1.16.0 safetensors
+    pip install torch==2.15.0 transformers==5.24.0 trl==1.16.0 safetensors==0.8.0 numpy==2.4.6
     python bench/parity.py --seed 7 --family qwen25vl          new random cases of one family
     python bench/parity.py --full 3b                            one decoder layer and one vision block at full width
     python bench/parity.py --fixtures runtime/models/family/testdata/parity
@@ -12,7 +12,8 @@ any of them fails.
 
     logits      largest difference, relative to the root mean square of the reference's logits
     greedy      tokens that differ from generate's, of 64 a prompt
-    positions   position ids, and rows of the picture features, that differ: none may
+    positions   position ids that differ: none may
+    rows        which row of the picture features stands at each token: none may differ
     loss        GRPO: TRL's own _compute_loss on the same completions, old and reference log-probabilities and advantages
     gradients   |g - g'| / |g'| of the worst parameter, as vectors; and the worst element, relative to the parameter's largest
     weights     |w - w'| / |w'| of the worst parameter after one step of torch's AdamW
@@ -32,6 +33,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 warnings.filterwarnings("ignore")
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "parity"))
+sys.dont_write_bytecode = True
 
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -78,10 +80,12 @@ SHAPES = {
 # One decoder layer and one vision block of the released sizes; the vocabulary is small, since a head is a product like others.
 FULL = {
     "3b": dict(
-        sizes=dict(hidden_size=2048, intermediate_size=11008, num_attention_heads=16, num_key_value_heads=2, num_hidden_layers=1, vocab_size=96),
+        sizes=dict(
+            hidden_size=2048, intermediate_size=11008, num_attention_heads=16, num_key_value_heads=2, num_hidden_layers=1, vocab_size=96),
         vision=dict(depth=1, hidden_size=1280, num_heads=16, intermediate_size=3420, window_size=112, fullatt_block_indexes=[]), tied=True),
     "7b": dict(
-        sizes=dict(hidden_size=3584, intermediate_size=18944, num_attention_heads=28, num_key_value_heads=4, num_hidden_layers=1, vocab_size=96),
+        sizes=dict(
+            hidden_size=3584, intermediate_size=18944, num_attention_heads=28, num_key_value_heads=4, num_hidden_layers=1, vocab_size=96),
         vision=dict(depth=1, hidden_size=1280, num_heads=16, intermediate_size=3420, window_size=112, fullatt_block_indexes=[0]), tied=False),
 }
 
@@ -158,7 +162,8 @@ def make_case(family, rng, shape, folder, greedy=GREEDY, step=True):
 
 
 def describe(prompt):
-    return dict(ids=prompt.ids, pictures=[{k: v for k, v in x.items() if k != "pixels"} | dict(size=x["pixels"].numel()) for x in prompt.pictures])
+    pictures = [{k: v for k, v in x.items() if k != "pixels"} | dict(size=x["pixels"].numel()) for x in prompt.pictures]
+    return dict(ids=prompt.ids, pictures=pictures)
 
 
 def f32(x):
@@ -177,10 +182,11 @@ def grpo(rng, prompts):
     # that the step must be small beside the weights. With an eps of the gradient's size every element counts by its value.
     rate, eps = rng.choice([(1e-5, 1e-8), (1e-3, 1e-3)])
     return dict(
-        groups=groups, loss=rng.choice(["grpo", "dr_grpo", "bnpo", "dapo"]), kl=rng.choice([0.04, 0.2]), clip_low=0.2, clip_high=rng.choice([0.2, 0.28]),
-        temperature=rng.choice([0.7, 1.0]), max_tokens=16,
-        optimizer=dict(learning_rate=rate, adam_beta1=0.9, adam_beta2=rng.choice([0.95, 0.999]), adam_eps=eps, weight_decay=rng.choice([0.0, 0.1]),
-                       grad_clip=rng.choice([0.0, 1.0])),
+        groups=groups, loss=rng.choice(["grpo", "dr_grpo", "bnpo", "dapo"]), kl=rng.choice([0.04, 0.2]),
+        clip_low=0.2, clip_high=rng.choice([0.2, 0.28]), temperature=rng.choice([0.7, 1.0]), max_tokens=16,
+        optimizer=dict(
+            learning_rate=rate, adam_beta1=0.9, adam_beta2=rng.choice([0.95, 0.999]), adam_eps=eps,
+            weight_decay=rng.choice([0.0, 0.1]), grad_clip=rng.choice([0.0, 1.0])),
     )
 
 

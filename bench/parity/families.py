@@ -164,7 +164,8 @@ def qwen25vl(rng, small=False, tied=None, sizes=None, vision=None):
         depth=rng.choice([2, 3, 4]) if not small else 2, hidden_size=8 * (heads := rng.choice([2, 3]) if not small else 1), num_heads=heads,
         intermediate_size=rng.choice([20, 36]) if not small else 12, window_size=28 * rng.choice([2, 3, 4]) if not small else 56,
     ) | (vision or {})
-    tower.setdefault("fullatt_block_indexes", sorted(rng.sample(range(tower["depth"]), rng.randint(0 if not small else 1, tower["depth"] - 1))))
+    full = rng.randint(0 if not small else 1, tower["depth"] - 1)
+    tower.setdefault("fullatt_block_indexes", sorted(rng.sample(range(tower["depth"]), full)))
     config = Qwen2_5_VLConfig(
         text_config=text | dict(
             rope_parameters={"rope_type": "default", "rope_theta": 1000000.0, "mrope_section": [t, h, half - t - h]},
@@ -183,7 +184,8 @@ def qwen25vl_published(config):
     config.pop("text_config"), text.pop("model_type"), text.pop("layer_types")
     text |= dict(rope_theta=rope["rope_theta"], rope_scaling={"type": "mrope", "mrope_section": rope["mrope_section"]}, sliding_window=32768)
     vision.pop("rope_parameters")
-    config["vision_config"] = {("in_chans" if k == "in_channels" else "spatial_patch_size" if k == "patch_size" else k): v for k, v in vision.items()}
+    renamed = {"in_channels": "in_chans", "patch_size": "spatial_patch_size"}
+    config["vision_config"] = {renamed.get(k, k): v for k, v in vision.items()}
     return text | config
 
 

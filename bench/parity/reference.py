@@ -71,7 +71,8 @@ def greedy(family, model, prompt, tokens):
     forget(model)
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = PAD
-    out = model.generate(**batch(family, model, [(prompt, [])]), do_sample=False, max_new_tokens=tokens, return_dict_in_generate=True, output_logits=True)
+    out = model.generate(
+        **batch(family, model, [(prompt, [])]), do_sample=False, max_new_tokens=tokens, return_dict_in_generate=True, output_logits=True)
     forget(model)
     two = torch.stack([l[0].topk(2).values for l in out.logits])
     return out.sequences[0, len(prompt.ids):], float((two[:, 0] - two[:, 1]).min())

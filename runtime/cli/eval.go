@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,7 +30,7 @@ mixr diff compares two of them example by example.
 
 ` + policyNames,
 		Example: `  mixr eval quickstart-0123abcd experiments/quickstart.cue
-  mixr eval experiments/policies/nano datasets/nlvr/card.cue --set eval.examples=200
+  mixr eval experiments/policies/nano datasets/nlvr/card.cue --set eval.max_completion_tokens=64
   mixr eval hf:Qwen/Qwen2.5-VL-3B-Instruct experiments/quickstart.cue --json`,
 		Args: arguments(2, false),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -42,11 +43,11 @@ mixr diff compares two of them example by example.
 }
 
 func (a *app) eval(ctx context.Context, policy, file string, overrides []string, asJSON bool) error {
-	from, _, err := a.findPolicy(policy)
+	from, run, err := a.findPolicy(policy)
 	if err != nil {
 		return err
 	}
-	trial, err := evaluation(file, from, overrides)
+	trial, err := evaluation(file, from, cmp.Or(run, from), overrides)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,8 @@ func (a *app) eval(ctx context.Context, policy, file string, overrides []string,
 		if err := a.printResult(s); err != nil {
 			return err
 		}
-		if other := a.newestOther(s); other != "" {
+		file := strings.TrimSuffix(s.Experiment.Name, label(cmp.Or(run, from)))
+		if other := a.newestOther(s, func(r report.Listing) bool { return r.Stage == "eval" && strings.HasPrefix(r.Name, file) }); other != "" {
 			a.printNext("diff " + other + " " + filepath.Base(s.dir))
 		}
 		return nil
@@ -81,8 +83,8 @@ func (a *app) eval(ctx context.Context, policy, file string, overrides []string,
 	}{s.dir, policy, scores})
 }
 
-// evaluation is the trial that scores the policy at from by a file.
-func evaluation(file, from string, overrides []string) (plan.Trial, error) {
+// evaluation is the trial that scores the policy at from by a file, called eval_FILE_POLICY.
+func evaluation(file, from, policy string, overrides []string) (plan.Trial, error) {
 	quoted, err := json.Marshal(from)
 	if err != nil {
 		return plan.Trial{}, err
@@ -109,9 +111,21 @@ func evaluation(file, from string, overrides []string) (plan.Trial, error) {
 	if r.Experiment.Eval.Examples == 0 {
 		return plan.Trial{}, usagef("%s: eval.examples is 0: nothing would be evaluated; add --set eval.examples=N", f.Path)
 	}
-	name := "eval_" + strings.TrimPrefix(r.Experiment.Name, "eval_")
-	f.Rungs[0].Resolved = r.Evaluation(name[:min(len(name), 64)])
+	const longest = 64 // of a name, by the schema
+	name, policy := "eval_"+r.Experiment.Name, label(policy)
+	f.Rungs[0].Resolved = r.Evaluation(name[:max(min(len(name), longest-len(policy)), 0)] + policy)
 	return plan.Expand(f)[0], nil
+}
+
+// label is the end of an evaluation's name: what a policy is called, in letters that the name of an experiment may have.
+func label(policy string) string {
+	policy, _, _ = strings.Cut(filepath.Base(policy), "@") // hf:ORG/NAME@REVISION
+	return "_" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.", r) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(policy[:min(len(policy), 40)]))
 }
 
 // cardExperiment writes the experiment that asks every task of a dataset card, each a source CARD_TASK, and rewards it as the schema
@@ -138,7 +152,6 @@ func cardExperiment(file string) (string, error) {
 experiment: schema.#Experiment & {
 	name:  %q
 	stage: "eval"
-	policy: from: _
 	data: sources: {
 %s	}
 	rewards: {

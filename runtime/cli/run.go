@@ -178,7 +178,8 @@ func (a *app) printEnd(all []scheduled) error {
 			return err
 		}
 	}
-	if other := a.newestOther(first); other != "" {
+	same := func(r report.Listing) bool { return r.Name == first.Experiment.Name }
+	if other := a.newestOther(first, same); other != "" {
 		a.printNext("show "+filepath.Base(first.dir), "diff "+other+" "+filepath.Base(first.dir))
 	} else {
 		a.printNext("show " + filepath.Base(first.dir))
@@ -229,14 +230,14 @@ func (a *app) printResult(s scheduled) error {
 	return nil
 }
 
-// newestOther is the newest complete run of the same experiment beside s; empty if there is none.
-func (a *app) newestOther(s scheduled) string {
+// newestOther is the newest complete run that fits, beside s; empty if there is none.
+func (a *app) newestOther(s scheduled, fits func(report.Listing) bool) string {
 	runs, err := report.List(a.machine.Results)
 	if err != nil {
 		return ""
 	}
 	for _, r := range runs {
-		if r.State == "done" && r.Name == s.Experiment.Name && filepath.Base(r.Dir) != filepath.Base(s.dir) {
+		if r.State == "done" && filepath.Base(r.Dir) != filepath.Base(s.dir) && fits(r) {
 			return filepath.Base(r.Dir)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"mixr/runtime/report"
 )
 
-// isTerminal reports whether somebody watches w who can be shown a line that changes.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal reports whether somebody watches a writer who can be shown a line that changes, or types what a reader reads.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && isatty.IsTerminal(f.Fd()) && os.Getenv("TERM") != "dumb"
 }
 

@@ -13,11 +13,11 @@ import (
 type Sizes struct {
 	Prompt     int               // tokens of a prompt, those of its pictures included
 	Pictures   []*models.Picture // of that prompt
-	Completion int               // sampled tokens, as max_completion_tokens allows
+	Completion int               // sampled tokens, as max_completion_tokens allows; 0 where nothing is sampled
 	Group      int               // completions that are sampled side by side
 	Target     int               // tokens of a supervised target; sft alone
 	Rows       int               // examples of a unit; sft alone
-	Units      int               // prompt groups, or units of sft, of an update
+	Units      int               // units of an update: prompt groups, or Rows examples
 	Workers    int               // units computed at once
 	InFlight   int               // units whose gradients may exist at once
 }
@@ -29,8 +29,7 @@ type Part struct {
 	What  string // for a reader
 }
 
-// Memory is what a trial takes, by purpose. Everything counts at its own worst moment, since ONNX Runtime keeps what a session has
-// once taken.
+// Memory is what a process takes that runs a trial, by purpose.
 type Memory []Part
 
 // Total is the sum, in bytes.
@@ -42,7 +41,14 @@ func (m Memory) Total() int64 {
 	return sum
 }
 
-// Memory estimates what the trial takes on the CPU, or on a device that holds everything.
+// What a process takes before it computes, measured with ONNX Runtime 1.30 on Linux.
+const (
+	bytesOfLibrary = 80e6
+	bytesPerNode   = 9e3
+)
+
+// Memory estimates what the trial takes where it runs: the tensors that live as long as it does, and what ONNX Runtime's arena grows to
+// over the phases of a step, one after the other, with all sizes at their largest.
 func (p *Program) Memory(s Sizes) (Memory, error) {
 	var m Memory
 	add := func(name string, bytes int64, what string, args ...any) {
@@ -50,26 +56,29 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 			m = append(m, Part{name, bytes, fmt.Sprintf(what, args...)})
 		}
 	}
-	all, trained := size(p.Params), size(p.Trainable())
-	lanes := int64(max(1, min(s.Workers, s.Units)))
-	add("weights", all, "%.3g million parameters in float32", float64(all)/4e6)
+	trained := size(p.Trainable())
+	lanes, held := max(1, min(s.Workers, s.Units)), max(1, min(s.InFlight, s.Units))
+	add("weights", size(p.Params), "%.4g million parameters in float32", float64(size(p.Params))/4e6)
 	if p.HasReference {
 		add("reference", trained, "the trained weights as they were, for the KL term")
 	}
-	add("moments", 2*trained, "of AdamW")
+	add("moments", 2*trained, "of AdamW, of %.4g million trained parameters", float64(trained)/4e6)
 	add("gradient", trained, "summed over the units of an update")
-	held := int64(max(1, min(s.InFlight, s.Units)))
-	add("gradients in flight", held*trained, "of %d units before they are added", held)
 
-	w, err := p.walk(s)
-	if err != nil {
-		return nil, err
+	w := walk{program: p, Sizes: s}
+	w.steps()
+	if w.err != nil {
+		return nil, fmt.Errorf("memory: %w", w.err)
 	}
-	for _, part := range w.parts {
-		add(part.Name, lanes*part.Bytes, "%s, on %d workers", part.What, lanes)
+	for _, phase := range w.phases {
+		add(phase.Name, int64(lanes)*phase.Bytes, "%s, on %d workers", phase.What, lanes)
 	}
-	add("optimizer", w.optimizer, "intermediate results")
-	add("graphs", w.graphs, "ONNX Runtime and its sessions")
+	add("gradients in flight", int64(max(0, held-lanes))*trained, "of units that wait to be added")
+	nodes := 0
+	for _, g := range p.Graphs() {
+		nodes += g.Nodes()
+	}
+	add("program", bytesOfLibrary+int64(nodes)*bytesPerNode, "ONNX Runtime and sessions of %d nodes", nodes)
 	return m, nil
 }
 
@@ -80,119 +89,156 @@ func size(params []Param) (bytes int64) {
 	return bytes
 }
 
-// walked is the memory of graphs: of one lane by purpose, and of all.
-type walked struct {
-	parts             []Part
-	optimizer, graphs int64
+// walk follows a step of one lane through the arena.
+type walk struct {
+	Sizes
+	program *Program
+	arena   graph.Arena
+	inputs  int64  // what the host feeds in the phase at work
+	phases  []Part // what each adds to what is there already
+	err     error
 }
 
-func (p *Program) walk(s Sizes) (*walked, error) {
-	w, c := &walked{}, p.Model.Decoder()
-	rows, tokens, selected := 1, s.Prompt+s.Group*max(s.Completion-1, 0), s.Group*s.Completion
-	if p.Variant.Name == "" {
-		rows, tokens, selected = s.Rows, s.Prompt+max(s.Target-1, 0), s.Rows*s.Target
+// phase notes by how much the arena has grown since the phase before, and what the host has fed.
+func (w *walk) phase(name, what string) {
+	bytes := w.inputs + w.arena.Total()
+	for _, p := range w.phases {
+		bytes -= p.Bytes
 	}
-	prompt := p.symbols(s, 1, s.Prompt)
-	unit := p.symbols(s, rows, tokens)
-	unit["C"] = selected
+	w.phases = append(w.phases, Part{name, max(bytes, 0), what})
+}
 
-	var failed error
-	// run is the memory of one graph beyond parameters: its inputs, of which binding keeps the last ones, and what a run takes.
-	run := func(g *graph.Graph, sizes map[string]int) (peak graph.Peak, inputs int64) {
-		if g == nil || failed != nil {
+// run is one run of a graph; nil runs nothing.
+func (w *walk) run(g *graph.Graph, sizes map[string]int) graph.Held {
+	if g == nil || w.err != nil {
+		return nil
+	}
+	held, err := w.arena.Run(g, sizes, func(output string) bool { return strings.HasPrefix(output, "o.") })
+	w.err = err
+	return held
+}
+
+// feed counts what the host keeps for a graph: the inputs whose sizes are open. A binding keeps its last ones. Those of past runs of the
+// names in but are other graphs' results.
+func (w *walk) feed(g *graph.Graph, sizes map[string]int, but ...string) {
+	if g == nil || w.err != nil {
+		return
+	}
+	for _, in := range g.Inputs() {
+		if _, fixed := in.Shape().Ints(); fixed || slices.ContainsFunc(but, func(name string) bool { return strings.HasPrefix(in.Name(), name) }) {
+			continue
+		}
+		bytes, err := in.Bytes(sizes)
+		if err != nil {
+			w.err = err
 			return
 		}
-		fail := func(err error) {
-			if failed == nil && err != nil {
-				failed = err
-			}
-		}
-		peak, err := g.Peak(sizes, func(output string) bool { return strings.HasPrefix(output, "o.") })
-		fail(err)
-		for _, in := range g.Inputs() {
-			if _, fixed := in.Shape().Ints(); fixed {
-				continue
-			}
-			bytes, err := in.Bytes(sizes)
-			fail(err)
-			inputs += bytes
-		}
-		return peak, inputs
+		w.inputs += bytes
 	}
-	part := func(name string, bytes int64, what string) { w.parts = append(w.parts, Part{name, bytes, what}) }
-	total := func(g *graph.Graph, sizes map[string]int) int64 {
-		peak, inputs := run(g, sizes)
-		return peak.Total + inputs
-	}
-
-	part("vision", total(p.Vision, prompt), "features of a prompt's pictures")
-	cache := 2 * 4 * int64(c.Layers*c.KVHeads*c.HeadWidth)
-	prompt["G"], prompt["C"], prompt["S"] = s.Group, s.Completion, s.Prompt
-	part("rollout cache", cache*int64(s.Group*s.Completion), "keys and values of a group's completions")
-	part("prefill", total(p.Prefill, prompt), "a prompt, with its keys and values")
-	decode, _ := run(p.Decode, prompt)
-	part("decode", decode.Total, "a token of each completion")
-	sides := int64(1)
-	if p.HasReference && !p.OnPolicy {
-		sides = 2
-	}
-	score, inputs := run(p.Score, unit)
-	part("score", score.Total+sides*inputs, "log-probabilities of a unit")
-
-	if l := p.Layered; l == nil {
-		peak, inputs := run(p.Gradient, unit)
-		grads := size(p.Trainable())
-		part("gradient pass", peak.Total-grads+inputs, "activations of a unit")
-	} else {
-		chunk := p.symbols(s, rows, tokens)
-		chunk["C"] = min(selected, HeadRows)
-		state := 4 * int64(rows*tokens*c.Width)
-		part("states", int64(c.Layers+3)*state, "inputs of the layers, and a gradient")
-		common := int64(0)
-		for name := range map[string]bool{"ids": true, "pos": true, "cos": true, "sin": true, "mask": true} {
-			for _, g := range []*graph.Graph{l.Embed, l.LayerGradient} {
-				if i := slices.IndexFunc(g.Inputs(), func(v *graph.Value) bool { return v.Name() == name }); i >= 0 {
-					bytes, err := g.Inputs()[i].Bytes(unit)
-					if err != nil {
-						return nil, err
-					}
-					common += bytes
-				}
-			}
-		}
-		part("rows", common, "masks and positions")
-		for _, g := range l.Graphs() {
-			sizes := unit
-			if g == l.Head || g == l.Score {
-				sizes = chunk
-			}
-			peak, _ := run(g, sizes)
-			part(g.Name(), peak.Total-peak.Outputs, "a part of a unit")
-		}
-	}
-	peak, _ := run(p.Optimizer, nil)
-	w.optimizer = peak.Total
-	for _, g := range p.Graphs() {
-		w.graphs += bytesPerSession + bytesPerNode*int64(g.Nodes())
-	}
-	w.graphs += bytesOfLibrary
-	return w, failed
 }
 
-// What a process takes for code: measured with ONNX Runtime 1.30 on Linux.
-const (
-	bytesOfLibrary  = 40e6
-	bytesPerSession = 1e6
-	bytesPerNode    = 6e3
-)
+func (w *walk) steps() {
+	p := w.program
+	prompt := w.symbols(1, w.Prompt)
+	prompt["G"], prompt["C"], prompt["S"] = w.Group, w.Completion, w.Prompt
+	features := w.run(p.Vision, prompt)
+	w.feed(p.Vision, prompt)
+	if w.Completion > 0 {
+		cache := w.run(p.Prefill, prompt)
+		w.feed(p.Prefill, prompt, "features")
+		w.arena.Release(w.run(p.Decode, prompt))
+		w.feed(p.Decode, prompt, "k.", "v.") // own_k and own_v stay the host's
+		w.arena.Release(cache)
+		w.phase("rollout", fmt.Sprintf("%d completions of a prompt and their cache", w.Group))
+	}
+	w.arena.Release(features)
+
+	rows, tokens, selected := 1, w.Prompt+w.Group*max(w.Completion-1, 0), w.Group*w.Completion
+	if p.Variant.Name == "" {
+		rows, tokens, selected = w.Rows, w.Prompt+max(w.Target-1, 0), w.Rows*w.Target
+	}
+	unit := w.symbols(rows, tokens)
+	unit["C"] = selected
+	what := fmt.Sprintf("%d rows of %d tokens", rows, tokens)
+	if p.Layered != nil {
+		w.layered(unit, rows*tokens)
+		w.phase("gradient pass", what+", layer by layer")
+	} else {
+		if p.HasReference || !p.OnPolicy {
+			w.arena.Release(w.run(p.Score, unit))
+			w.feed(p.Score, unit)
+			if p.HasReference && !p.OnPolicy {
+				w.feed(p.Score, unit)
+			}
+			w.phase("score", what)
+		}
+		w.arena.Release(w.run(p.Gradient, unit))
+		w.feed(p.Gradient, unit)
+		w.phase("gradient pass", what)
+	}
+	w.arena.Release(w.run(p.Optimizer, nil))
+	w.phase("optimizer", "intermediate results")
+}
+
+// layered is train's pass over a unit: forward, keeping the inputs of the layers, and back.
+func (w *walk) layered(unit map[string]int, tokens int) {
+	l, c := w.program.Layered, w.program.Model.Decoder()
+	layer := l.Layer
+	if l.Train != nil {
+		layer = l.Train
+	}
+	w.feed(l.Embed, unit)
+	w.feed(l.LayerGradient, unit, "ids", "x", "d")
+	w.inputs += 4 * int64(tokens*c.Width) // the gradient behind the norm
+	states := []graph.Held{w.run(l.Embed, unit)}
+	for range c.Layers {
+		states = append(states, w.run(layer, unit))
+	}
+	gradients := graph.Held{}
+	keep := func(out graph.Held, but string, as int) {
+		for name, b := range out {
+			switch {
+			case name == but:
+			case strings.HasPrefix(name, "g.") && gradients[fmt.Sprint(name, as)] == nil:
+				gradients[fmt.Sprint(name, as)] = b
+				delete(out, name)
+			}
+		}
+	}
+	chunk := map[string]int{"C": min(unit["C"], HeadRows), "N": unit["N"], "T": unit["T"]}
+	for range (unit["C"] + HeadRows - 1) / HeadRows {
+		out := w.run(l.Head, chunk)
+		keep(out, "", 0)
+		w.arena.Release(out)
+	}
+	var d graph.Held
+	back := func(g *graph.Graph, state graph.Held, as int) {
+		out := w.run(g, unit)
+		w.arena.Release(d)
+		keep(out, "dx", as)
+		d = out
+		w.arena.Release(state)
+	}
+	back(l.NormGradient, states[c.Layers], 0)
+	for i := c.Layers - 1; i >= 0; i-- {
+		back(l.LayerGradient, states[i], i)
+	}
+	out := w.run(l.EmbedGradient, unit)
+	keep(out, "dfeatures", 0)
+	vision := w.run(l.VisionGradient, unit)
+	w.feed(l.VisionGradient, unit, "d")
+	for _, h := range []graph.Held{d, out, vision, gradients} {
+		w.arena.Release(h)
+	}
+}
 
 // symbols are the sizes of the symbols of N rows of T tokens with the pictures of each.
-func (p *Program) symbols(s Sizes, rows, tokens int) map[string]int {
-	sizes := map[string]int{"N": rows, "T": tokens, "L": rows * tokens}
+func (w *walk) symbols(rows, tokens int) map[string]int {
+	p, sizes := w.program, map[string]int{"N": rows, "T": tokens, "L": rows * tokens}
 	if p.Vision == nil {
 		return sizes
 	}
-	pictures := slices.Concat(slices.Repeat([][]*models.Picture{s.Pictures}, rows)...)
+	pictures := slices.Concat(slices.Repeat([][]*models.Picture{w.Pictures}, rows)...)
 	if len(pictures) == 0 {
 		pictures = append(pictures, p.Model.Blank())
 	}

@@ -2,91 +2,159 @@ package graph
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// Peak is the most memory that one run of a graph holds beyond its inputs, in bytes.
-type Peak struct {
-	Total   int64 // intermediate results and outputs together, at the worst moment
-	Outputs int64 // of that what the run hands over: outputs in memory of the run's own
+// Arena follows ONNX Runtime's allocator, the best-fit arena with growth as requested: how much memory it has taken from the system
+// after some runs, and so what fragments cost. Memory that it has taken it keeps.
+type Arena struct {
+	free  []*block
+	total int64
 }
 
-// Peak computes how much memory a run takes in ONNX Runtime, for sizes of the graph's symbols ("N": 2). An output of bound is
-// written into a tensor of the caller's, and is not counted.
-//
-// The walk follows ONNX Runtime: nodes run in the order of a depth-first search from the last result backwards, a value's memory is free
-// again after its last reader, views share memory, and element-wise nodes write over an operand that nothing reads any more. What the
-// library's own rewriting saves is not known here, nor is what its allocator wastes.
-func (g *Graph) Peak(sizes map[string]int, bound func(output string) bool) (Peak, error) {
-	nodes, _ := g.live()
-	order := executionOrder(nodes)
-	var peak Peak
+// block is a stretch of a region; its neighbours there are merged with it when all are free.
+type block struct {
+	size       int64
+	used       bool
+	prev, next *block
+}
 
-	// A buffer lives from the node that makes it to the last reader of any value in it.
-	type buffer struct {
-		bytes   int64
-		readers int
-		kept    bool // not given back: an output, or the caller's
+const (
+	arenaGrain  = 256       // sizes are multiples of it
+	arenaUnused = 128 << 20 // the most that stays unused at the end of a block; a block of twice the size is cut as well
+)
+
+// Total is the memory that the arena has taken, in bytes.
+func (a *Arena) Total() int64 { return a.total }
+
+func (a *Arena) take(bytes int64) *block {
+	size := max(1, (bytes+arenaGrain-1)/arenaGrain) * arenaGrain
+	best := -1
+	for i, b := range a.free {
+		if b.size >= size && (best < 0 || b.size < a.free[best].size) {
+			best = i
+		}
 	}
-	buffers := map[*Value]*buffer{}
+	if best < 0 {
+		a.total += size
+		return &block{size: size, used: true}
+	}
+	b := a.free[best]
+	a.free = slices.Delete(a.free, best, best+1)
+	b.used = true
+	if b.size >= 2*size || b.size-size >= arenaUnused {
+		rest := &block{size: b.size - size, prev: b, next: b.next}
+		if b.next != nil {
+			b.next.prev = rest
+		}
+		b.size, b.next = size, rest
+		a.free = append(a.free, rest)
+	}
+	return b
+}
+
+func (a *Arena) give(b *block) {
+	b.used = false
+	drop := func(x *block) { a.free = slices.DeleteFunc(a.free, func(y *block) bool { return x == y }) }
+	if n := b.next; n != nil && !n.used {
+		drop(n)
+		b.size, b.next = b.size+n.size, n.next
+		if n.next != nil {
+			n.next.prev = b
+		}
+	}
+	if p := b.prev; p != nil && !p.used {
+		drop(p)
+		p.size, p.next = p.size+b.size, b.next
+		if b.next != nil {
+			b.next.prev = p
+		}
+		b = p
+	}
+	a.free = append(a.free, b)
+}
+
+// Held are the outputs of a run by name, in the arena's memory.
+type Held map[string]*block
+
+// Release gives memory back: of the named outputs, or of all that are left.
+func (a *Arena) Release(h Held, outputs ...string) {
+	if len(outputs) == 0 {
+		outputs = slices.Sorted(maps.Keys(h))
+	}
+	for _, name := range outputs {
+		if b := h[name]; b != nil {
+			a.give(b)
+			delete(h, name)
+		}
+	}
+}
+
+// Run takes and gives back what one run of a graph does, for sizes of the graph's symbols ("N": 2), and returns the outputs, which stay
+// taken. An output of bound is written into a tensor of the caller's.
+//
+// Nodes run in the order of a depth-first search from the last result backwards, as in ONNX Runtime; a value's memory is free again
+// after its last reader, views share memory, and element-wise nodes write over an operand that nothing reads any more. What the
+// library's own rewriting of the graph saves is not known here.
+func (a *Arena) Run(g *Graph, sizes map[string]int, bound func(output string) bool) (Held, error) {
+	nodes, _ := g.live()
 	readers := map[*Value]int{}
 	for _, n := range nodes {
 		for _, v := range n.in {
 			readers[v]++
 		}
 	}
-	output := map[*Value]bool{} // true: in memory of the run's own
-	for _, o := range g.outputs {
-		output[o.Value] = bound == nil || !bound(o.Name)
+	// A buffer lives from the node that makes it to the last reader of any value in it. It has no block if it is the caller's.
+	type buffer struct {
+		block   *block
+		bytes   int64
+		readers int
+		kept    bool
 	}
-	now := int64(0)
-	for _, n := range order {
-		var fresh []*buffer
+	buffers, held, outputs := map[*Value]*buffer{}, Held{}, map[*Value]string{}
+	for _, o := range g.outputs {
+		outputs[o.Value] = o.Name
+	}
+	release := func(b *buffer) {
+		if b.readers == 0 && b.block != nil && !b.kept {
+			a.give(b.block)
+			b.block = nil
+		}
+	}
+	for _, n := range executionOrder(nodes) {
 		for _, v := range n.out {
 			bytes, err := v.Bytes(sizes)
 			if err != nil {
-				return Peak{}, fmt.Errorf("graph %s: %w", g.name, err)
+				return nil, fmt.Errorf("graph %s: %w", g.name, err)
 			}
-			own, isOutput := output[v]
-			first := buffers[n.in[0]]
+			name, isOutput := outputs[v]
+			var shared *buffer
 			switch {
-			case isView(n.op) && first != nil && !isOutput:
-				first.readers += readers[v]
-				buffers[v] = first
-				continue
-			case isView(n.op) && first == nil && !isOutput: // of an input or a constant
-				buffers[v] = &buffer{kept: true}
-				continue
-			case isOutput && !own:
-				buffers[v] = &buffer{kept: true}
-				continue
-			}
-			if !isOutput && overwrites[n.op] {
-				if i := slices.IndexFunc(n.in, func(x *Value) bool {
-					b := buffers[x]
-					return b != nil && !b.kept && b.readers == 1 && b.bytes == bytes && x.shape.Equal(v.shape)
-				}); i >= 0 && i < 2 {
-					b := buffers[n.in[i]]
-					b.readers += readers[v]
-					buffers[v] = b
-					continue
+			case isOutput && bound != nil && bound(name):
+				shared = &buffer{}
+			case isOutput:
+			case isView(n.op):
+				if shared = buffers[n.in[0]]; shared == nil { // of an input or a constant
+					shared = &buffer{}
+				}
+			case overwrites[n.op]:
+				for _, x := range n.in[:min(len(n.in), 2)] {
+					if b := buffers[x]; b != nil && b.block != nil && !b.kept && b.readers == 1 && b.bytes == bytes {
+						shared = b
+						break
+					}
 				}
 			}
-			b := &buffer{bytes, readers[v], isOutput}
-			buffers[v] = b
-			fresh = append(fresh, b)
-			now += bytes
-			if isOutput {
-				peak.Outputs += bytes
+			if shared == nil {
+				shared = &buffer{block: a.take(bytes), bytes: bytes, kept: isOutput}
+				if isOutput {
+					held[name] = shared.block
+				}
 			}
-		}
-		peak.Total = max(peak.Total, now)
-		release := func(b *buffer) {
-			if b.readers <= 0 && !b.kept {
-				now -= b.bytes
-				b.kept = true
-			}
+			shared.readers += readers[v]
+			buffers[v] = shared
 		}
 		for _, v := range n.in {
 			if b := buffers[v]; b != nil {
@@ -94,11 +162,11 @@ func (g *Graph) Peak(sizes map[string]int, bound func(output string) bool) (Peak
 				release(b)
 			}
 		}
-		for _, b := range fresh {
-			release(b) // a second result that nothing reads
+		for _, v := range n.out {
+			release(buffers[v]) // a second result that nothing reads
 		}
 	}
-	return peak, nil
+	return held, nil
 }
 
 func isView(op string) bool { return op == "Reshape" || op == "Unsqueeze" || op == "Identity" }

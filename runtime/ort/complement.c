@@ -13,6 +13,7 @@ static const OrtApi* api;
 static OrtEnv* env;           // the one environment of the process; the wrapper holds the other reference
 static OrtAllocator* host;    // default host allocator, owned by the library
 static OrtMemoryInfo* memory; // where automatic outputs go: host memory
+static OrtMemoryInfo* arena;  // what all sessions take intermediate results from
 
 // taken turns a status into a message and releases it.
 static char* taken(OrtStatus* s) {
@@ -42,6 +43,22 @@ char* mixr_peek(const char* path, char* version, size_t size) {
   return message;
 }
 
+// One arena for all sessions, which takes from the system what it is asked for and no more: the phases of a step use the same memory
+// in turn, where an arena of its own would keep the peak of each session for good.
+static OrtStatus* open_arena(void) {
+  const char* keys[] = {"arena_extend_strategy"};
+  const size_t as_requested[] = {1};
+  OrtArenaCfg* config = NULL;
+  OrtMemoryInfo* info = NULL;
+  OrtStatus* s = api->CreateArenaCfgV2(keys, as_requested, 1, &config);
+  if (!s) s = api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &info);
+  if (!s) s = api->CreateAndRegisterAllocator(env, info, config);
+  if (config) api->ReleaseArenaCfg(config);
+  if (s && info) api->ReleaseMemoryInfo(info);
+  if (!s) arena = info;
+  return s;
+}
+
 char* mixr_attach(const char* path) {
   // A second dlopen of the same file gives the same library. It is never closed: what static state the library keeps
   // survives a Close, and no pointer into it can dangle.
@@ -52,11 +69,18 @@ char* mixr_attach(const char* path) {
   char* message = taken(api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "mixr", &env));
   if (!message) message = taken(api->GetAllocatorWithDefaultOptions(&host));
   if (!message) message = taken(api->CreateMemoryInfo("Cpu", OrtDeviceAllocator, 0, OrtMemTypeDefault, &memory));
+  if (!message) message = taken(open_arena());
   if (message) mixr_detach();
   return message;
 }
 
 void mixr_detach(void) {
+  if (arena) {
+    OrtStatus* s = api->UnregisterAllocator(env, arena);
+    if (s) api->ReleaseStatus(s);
+    api->ReleaseMemoryInfo(arena);
+  }
+  arena = NULL;
   if (memory) api->ReleaseMemoryInfo(memory);
   if (env) api->ReleaseEnv(env);
   memory = NULL;
@@ -103,6 +127,9 @@ char* mixr_session(const void* model, size_t size, int threads, int level, OrtSe
   if (!s) s = api->SetInterOpNumThreads(o, 1);
   if (!s) s = api->SetSessionExecutionMode(o, ORT_SEQUENTIAL);
   if (!s) s = api->SetSessionGraphOptimizationLevel(o, (GraphOptimizationLevel)level);
+  // Shapes differ from one run to the next, so the block that is planned for a shape is taken in vain beside what is there already.
+  if (!s) s = api->DisableMemPattern(o);
+  if (!s) s = api->AddSessionConfigEntry(o, "session.use_env_allocators", "1");
   if (!s) s = api->AddSessionConfigEntry(o, "session.set_denormal_as_zero", "1");
   if (!s) s = api->AddSessionConfigEntry(o, "session.intra_op.allow_spinning", "0");
   if (!s) {

@@ -38,22 +38,23 @@ func TestBootstrapNormal(t *testing.T) {
 	if math.Abs(got.Low-(mean-half)) > 0.05*half || math.Abs(got.High-(mean+half)) > 0.05*half {
 		t.Errorf("got %+v, want %g +- %g", *got, mean, half)
 	}
-	if again := bootstrap(d, "key"); *again != *got {
+	got = bootstrap(d[:400], "key") // few enough to be drawn
+	if again := bootstrap(d[:400], "key"); *again != *got {
 		t.Error("equal inputs, other digits")
 	}
-	if other := bootstrap(d, "another key"); *other == *got {
+	if other := bootstrap(d[:400], "another key"); *other == *got {
 		t.Error("the key is not used")
 	}
 }
 
-// TestBootstrapCoverage draws 400 samples of 60 right/wrong differences whose true mean is 0.1: about 95 of 100
+// TestBootstrapCoverage draws 250 samples of 60 right/wrong differences whose true mean is 0.1: about 95 of 100
 // intervals hold it. The bound is four standard errors of that share; the percentile bootstrap runs a little low.
 func TestBootstrapCoverage(t *testing.T) {
 	if testing.Short() {
-		t.Skip("400 bootstraps")
+		t.Skip("250 bootstraps")
 	}
 	rng := rand.New(rand.NewPCG(2, 2))
-	const rounds = 400
+	const rounds = 250
 	held := 0
 	for range rounds {
 		d := make([]float64, 60)
@@ -69,7 +70,7 @@ func TestBootstrapCoverage(t *testing.T) {
 			held++
 		}
 	}
-	if share := float64(held) / rounds; share < 0.90 || share > 0.99 {
+	if share := float64(held) / rounds; share < 0.89 || share > 0.99 {
 		t.Errorf("%.3f of the intervals hold the true mean", share)
 	}
 }

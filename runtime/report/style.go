@@ -100,7 +100,7 @@ func (p *page) title(format string, args ...any) {
 // notes prints warnings, one a line.
 func (p *page) notes(warnings []string) {
 	for _, w := range warnings {
-		p.line("%s", p.paint(faint, "note: "+w))
+		p.line("%s", p.paint(faint, "note: "+Printable(w)))
 	}
 }
 
@@ -119,9 +119,9 @@ func optional(x *float64) string {
 	return number(*x)
 }
 
-// printable makes model output and spec values safe for a terminal: control characters other than line feeds become
+// Printable makes model output and spec values safe for a terminal: control characters other than line feeds become
 // visible, so that a completion cannot move the cursor or change colours.
-func printable(text string) string {
+func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n':

@@ -1,66 +1,90 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
-
-	"charm.land/lipgloss/v2"
 )
 
-// valueChars is how much of a spec value or completion a terminal shows; JSON has all of it.
+// valueChars is how much of a spec value or completion a page shows; JSON has all of it.
 const (
 	valueChars      = 60
 	completionChars = 600
 )
 
 // Text writes the comparison for a terminal.
-func (c *Comparison) Text(w io.Writer, s Style) error {
-	p := &page{Style: s, w: w}
-	p.line("A  %s", c.A.text(s))
-	p.line("B  %s", c.B.text(s))
-	c.specText(p)
-	for _, part := range []struct {
-		title string
-		rows  []Differs
-	}{
-		{"Fingerprint: these parts differ", c.Fingerprint},
-		{"Also differs, beside the spec", c.Hidden},
-	} {
-		if len(part.rows) > 0 {
-			p.title("%s", part.title)
-			p.line("%s", s.grid([]string{"part", "A", "B"}, differsRows(part.rows)))
-		}
+func (c *Comparison) Text(w io.Writer, s Style) error { return c.document().draw(w, s) }
+
+// Markdown writes the comparison as GitHub's Markdown.
+func (c *Comparison) Markdown(w io.Writer) error { return c.document().markdown(w) }
+
+// HTML writes the comparison as one page that needs no other file.
+func (c *Comparison) HTML(w io.Writer) error { return c.document().html(w) }
+
+func (c *Comparison) document() *document {
+	d := &document{title: c.A.called() + " against " + c.B.called()}
+	side := func(name string, s Subject) []cell { return append([]cell{{text: name}}, s.line()...) }
+	d.add(lines{side("A", c.A), side("B", c.B)})
+	c.specBlocks(d)
+	if len(c.Fingerprint) > 0 {
+		d.add(heading("Fingerprint: these parts differ"), differsGrid(c.Fingerprint, false))
+	}
+	if len(c.Hidden) > 0 {
+		d.add(heading("Also differs, beside the spec"), differsGrid(c.Hidden, true))
 	}
 	if len(c.Eval) > 0 {
 		when := ", after training"
 		if c.A.Stage == evalStage && c.B.Stage == evalStage {
 			when = ""
 		}
-		p.title("Reward on held-out examples%s", when)
-		p.line("%s", s.deltaTable("A", "B", c.Eval))
+		d.add(heading(titled(c.Metric)+" on held-out examples"+when), deltaGrid("A", "B", c.Eval))
+	}
+	if c.Verdict != "" {
+		d.add(prose("Verdict: " + c.Verdict))
 	}
 	if len(c.Warnings) > 0 {
-		p.line("")
-		p.notes(c.Warnings)
+		d.add(notes(c.Warnings))
 	}
 	for i, f := range c.Flips {
 		if i == 0 {
-			p.title("Examples that moved most (%d shown)", len(c.Flips))
+			d.add(heading(fmt.Sprintf("Examples that moved most (%d shown)", len(c.Flips))))
 		}
-		f.write(p)
+		d.add(f.exhibit(c.Metric))
 	}
-	return p.err
+	return d
 }
 
-func (r RunID) text(s Style) string {
-	name := r.Name
-	if r.Trial != "" {
-		name = r.Trial
+// titled begins a title with a word.
+func titled(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
+
+// called is the side's short name.
+func (s Subject) called() string {
+	if s.Dir == "" {
+		return s.Trial
 	}
-	return fmt.Sprintf("%s  %s  seed %d  %s  %s", s.paint(strong, filepath.Base(r.Dir)), printable(name), r.Seed, r.State,
-		s.paint(faint, short(r.Fingerprint)))
+	return filepath.Base(s.Dir)
+}
+
+// line is what a side is: of a run its folder, of a group its seeds.
+func (s Subject) line() []cell {
+	if s.Runs == nil {
+		return s.RunID.line()
+	}
+	var seeds []string
+	for _, r := range s.Runs {
+		seeds = append(seeds, fmt.Sprint(r.Seed))
+	}
+	return []cell{{s.Trial, loud}, {text: "seeds " + strings.Join(seeds, " ")}, {text: s.State}}
+}
+
+// line names a run: folder, trial, seed, state, fingerprint.
+func (r RunID) line() []cell {
+	return []cell{
+		{filepath.Base(r.Dir), loud}, {text: cmp.Or(r.Trial, r.Name)}, {text: fmt.Sprintf("seed %d", r.Seed)}, {text: r.State},
+		{short(r.Fingerprint), quiet},
+	}
 }
 
 // short is what people read of a hash: enough to tell runs apart.
@@ -68,13 +92,13 @@ func short(text string) string {
 	if len(text) == 64 && strings.Trim(text, "0123456789abcdef") == "" {
 		return text[:8]
 	}
-	return printable(text)
+	return text
 }
 
-func (c *Comparison) specText(p *page) {
+func (c *Comparison) specBlocks(d *document) {
 	if len(c.Spec.Changed) == 0 {
 		if c.Spec.Equal > 0 {
-			p.title("Spec: all %d values are equal", c.Spec.Equal)
+			d.add(heading(fmt.Sprintf("Spec: all %d values are equal", c.Spec.Equal)))
 		}
 		return
 	}
@@ -82,52 +106,33 @@ func (c *Comparison) specText(p *page) {
 	if len(c.Spec.Changed) == 1 {
 		differ = "value differs"
 	}
-	p.title("Spec: %d %s, %d equal", len(c.Spec.Changed), differ, c.Spec.Equal)
-	var rows [][]string
+	g := grid{headers: []string{"value", "", "", "written at"}}
 	for _, ch := range c.Spec.Changed {
-		rows = append(rows,
-			[]string{printable(ch.Path), "A", ch.A.value(), p.paint(faint, ch.A.Where)},
-			[]string{"", "B", ch.B.value(), p.paint(faint, ch.B.Where)})
+		g.rows = append(g.rows,
+			[]cell{{text: ch.Path}, {text: "A"}, {text: ch.A.value()}, {ch.A.Where, quiet}},
+			[]cell{{}, {text: "B"}, {text: ch.B.value()}, {ch.B.Where, quiet}})
 	}
-	p.line("%s", p.grid([]string{"value", "", "", "written at"}, rows))
+	d.add(heading(fmt.Sprintf("Spec: %d %s, %d equal", len(c.Spec.Changed), differ, c.Spec.Equal)), g)
 }
 
 func (d Side) value() string {
 	if d.Value == nil {
 		return "not there"
 	}
-	return cut(printable(string(d.Value)), valueChars)
+	return cut(string(d.Value), valueChars)
 }
 
-func differsRows(of []Differs) [][]string {
-	var rows [][]string
+func differsGrid(of []Differs, hidden bool) grid {
+	g := grid{headers: []string{"part", "A", "B"}}
+	if hidden {
+		g.headers = append(g.headers, "can it change results?")
+	}
 	for _, d := range of {
-		row := []string{printable(d.Name), short(d.A), short(d.B)}
-		for i := range row {
-			if row[i] == "" {
-				row[i] = "-"
-			}
+		row := cells(d.Name, cmp.Or(short(d.A), "-"), cmp.Or(short(d.B), "-"))
+		if hidden {
+			row = append(row, cell{cmp.Or(d.Matters, "not known"), quiet})
 		}
-		rows = append(rows, row)
+		g.rows = append(g.rows, row)
 	}
-	return rows
-}
-
-// write shows one example: what was asked, and the two completions side by side.
-func (f Flip) write(p *page) {
-	p.line("\n%s %s  %s  reward %s -> %s", label(f.Task), label(f.Source), printable(f.ExampleID), number(f.RewardA), number(f.RewardB))
-	for _, fact := range []struct{ name, text string }{{"image", f.Image}, {"question", f.Question}, {"gold", f.Gold}} {
-		if fact.text != "" {
-			text := cut(printable(fact.text), completionChars)
-			p.line("  %-8s  %s", fact.name, strings.ReplaceAll(text, "\n", "\n            "))
-		}
-	}
-	// Two columns of equal width with a rule between them, whatever the texts are.
-	half := (p.width() - 7) / 2
-	column := func(title, text string) string {
-		return lipgloss.NewStyle().Width(half).Render(title + "\n" + cut(printable(text), completionChars))
-	}
-	a, b := column("A", f.CompletionA), column("B", f.CompletionB)
-	rule := strings.TrimSuffix(strings.Repeat(" | \n", max(lipgloss.Height(a), lipgloss.Height(b))), "\n")
-	p.line("%s", trimRight(lipgloss.JoinHorizontal(lipgloss.Top, strings.Repeat(" ", 2), a, rule, b)))
+	return g
 }

@@ -3,13 +3,14 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Text writes the gain as a table: before, after, and what lies between.
 func (g *Gain) Text(w io.Writer, s Style) error {
 	p := &page{Style: s, w: w}
 	if len(g.Deltas) > 0 {
-		p.line("%s", s.deltaTable("before", "after", g.Deltas))
+		p.line("%s", s.draw(deltaGrid("before", "after", g.Deltas)))
 	}
 	p.notes(g.Warnings)
 	return p.err
@@ -26,7 +27,7 @@ func (e *Evaluation) Text(w io.Writer, s Style) error {
 				accuracy = span(x.AccuracyInterval)
 			}
 			rows = append(rows, []string{
-				label(x.Task), label(x.Source), fmt.Sprint(x.N), number(x.Reward), span(x.RewardInterval), optional(x.Format),
+				Printable(label(x.Task)), Printable(label(x.Source)), fmt.Sprint(x.N), number(x.Reward), span(x.RewardInterval), optional(x.Format),
 				optional(x.Accuracy), accuracy, number(x.Parsed),
 			})
 		}
@@ -44,29 +45,41 @@ func span(i *Interval) string {
 	return fmt.Sprintf("[%.3f, %.3f]", i.Low, i.High)
 }
 
-// deltaTable prints comparisons, one a line. The columns up, down (answers that became right and wrong) and p
-// (McNemar) stand only where answers are right or wrong.
-func (s Style) deltaTable(a, b string, deltas []Delta) string {
-	headers := []string{"task", "source", ">n", ">" + a, ">" + b, ">delta", ">95 % interval"}
-	flips := false
+// deltaGrid has a row a comparison. The columns up, down (answers that became right and wrong) and p (McNemar) are there only where
+// answers are right or wrong; with several seeds p is that of the two-level test, and Holm's correction of it stands beside.
+func deltaGrid(a, b string, deltas []Delta) grid {
+	g := grid{headers: []string{"task", "source", ">n", ">" + a, ">" + b, ">delta", ">95 % interval"}}
+	var flips, tests bool
 	for _, d := range deltas {
 		flips = flips || d.Flips != nil
+		tests = tests || d.Seeds > 1
 	}
-	if flips {
-		headers = append(headers, ">up", ">down", ">p")
+	switch {
+	case tests:
+		g.headers = slices.Insert(g.headers, 3, ">seeds")
+		g.headers = append(g.headers, ">p", ">p, Holm", ">could find")
+	case flips:
+		g.headers = append(g.headers, ">up", ">down", ">p")
 	}
-	var rows [][]string
 	for _, d := range deltas {
-		row := []string{label(d.Task), label(d.Source), fmt.Sprint(d.N), number(d.A), number(d.B), s.signed(d), interval(d.Interval)}
+		row := cells(label(d.Task), label(d.Source), fmt.Sprint(d.N), number(d.A), number(d.B))
+		row = append(row, signed(d), cell{text: interval(d.Interval)})
 		switch {
+		case tests:
+			row = slices.Insert(row, 3, cell{text: fmt.Sprint(d.Seeds)})
+			if d.Test == nil {
+				row = append(row, cells("-", "-", "-")...)
+			} else {
+				row = append(row, cells(probability(d.Test.P), probability(d.Test.Holm), number(d.Test.Detectable))...)
+			}
 		case flips && d.Flips != nil:
-			row = append(row, fmt.Sprint(d.Flips.Up), fmt.Sprint(d.Flips.Down), probability(d.Flips.P))
+			row = append(row, cells(fmt.Sprint(d.Flips.Up), fmt.Sprint(d.Flips.Down), probability(d.Flips.P))...)
 		case flips:
-			row = append(row, "-", "-", "-")
+			row = append(row, cells("-", "-", "-")...)
 		}
-		rows = append(rows, row)
+		g.rows = append(g.rows, row)
 	}
-	return s.grid(headers, rows)
+	return g
 }
 
 // label is a task or source, or "all" for the rows over several.
@@ -74,18 +87,18 @@ func label(name string) string {
 	if name == "" {
 		return "all"
 	}
-	return printable(name)
+	return name
 }
 
-func (s Style) signed(d Delta) string {
-	text := fmt.Sprintf("%+.3f", d.Delta)
+func signed(d Delta) cell {
+	c := cell{text: fmt.Sprintf("%+.3f", d.Delta)}
 	switch {
 	case d.Delta > 0:
-		return s.paint(better, text)
+		c.look = rising
 	case d.Delta < 0:
-		return s.paint(worse, text)
+		c.look = falling
 	}
-	return text
+	return c
 }
 
 func interval(i *Interval) string {

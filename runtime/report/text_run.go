@@ -32,11 +32,11 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 			steps = "-"
 		}
 		row := []string{
-			printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), steps,
+			Printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), steps,
 			optional(l.Before), optional(l.After), l.Start.Local().Format(minute),
 		}
 		if trials {
-			row = slices.Insert(row, 1, printable(cmp.Or(l.Trial, l.Name)))
+			row = slices.Insert(row, 1, Printable(cmp.Or(l.Trial, l.Name)))
 		}
 		rows = append(rows, row)
 	}
@@ -45,7 +45,7 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 	}
 	for _, l := range runs {
 		if l.Broken != "" {
-			p.line("%s: cannot be read: %s", printable(filepath.Base(l.Dir)), l.Broken)
+			p.line("%s: cannot be read: %s", Printable(filepath.Base(l.Dir)), l.Broken)
 		}
 	}
 	return p.err
@@ -54,7 +54,7 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 // Text writes the run for a terminal: what it is, what it gained, how it went.
 func (r *Run) Text(w io.Writer, s Style) error {
 	p := &page{Style: s, w: w}
-	p.line("%s", r.RunID.text(s))
+	p.line("%s", s.join(r.RunID.line()))
 	fact := func(name, format string, args ...any) { p.line("  %-12s %s", name, fmt.Sprintf(format, args...)) }
 	if r.Stage == evalStage {
 		fact("stage", "%s", r.Stage)
@@ -66,7 +66,7 @@ func (r *Run) Text(w io.Writer, s Style) error {
 	}
 	fact("fingerprint", "%s", r.Fingerprint)
 	for _, name := range slices.Sorted(maps.Keys(r.Manifest.Versions)) {
-		fact(name, "%s", printable(r.Manifest.Versions[name]))
+		fact(name, "%s", Printable(r.Manifest.Versions[name]))
 	}
 	for i := range r.Manifest.Attempts {
 		fact(fmt.Sprintf("attempt %d", i+1), "%s", r.attempt(i))
@@ -92,14 +92,14 @@ func (r *Run) Text(w io.Writer, s Style) error {
 
 func (r *Run) attempt(i int) string {
 	a := r.Manifest.Attempts[i]
-	how := fmt.Sprintf("%s after %s", printable(a.Exit), a.End.Sub(a.Start))
+	how := fmt.Sprintf("%s after %s", Printable(a.Exit), a.End.Sub(a.Start))
 	if a.End.IsZero() {
 		how = "killed"
 		if r.Holder != nil && i == len(r.Manifest.Attempts)-1 {
 			how = "running"
 		}
 	}
-	return fmt.Sprintf("%s on %s, steps %d to %d, %s", a.Start.Local().Format(minute), printable(a.Host), a.FromStep, a.ToStep, how)
+	return fmt.Sprintf("%s on %s, steps %d to %d, %s", a.Start.Local().Format(minute), Printable(a.Host), a.FromStep, a.ToStep, how)
 }
 
 // curveTable prints curves as sparklines that fill what the numbers leave of the width.

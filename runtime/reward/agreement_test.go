@@ -98,7 +98,7 @@ func TestMMMUChoices(t *testing.T) {
 			continue
 		}
 		n++
-		i, note := readChoice(r.Response, r.Choices)
+		i, note := choice{letters: true, texts: true}.read(r.Response, r.Choices)
 		if note == "" {
 			parsed++
 			if r.Answer == fmt.Sprintf("%c", 'A'+i) {
@@ -134,7 +134,7 @@ func TestR1VAgreement(t *testing.T) {
 		}
 		if r.Correct != nil {
 			judged++
-			if (chart{0.05}).matches(answer, fmt.Sprint(r.Answer)) == *r.Correct {
+			if (chart{tolerance: 0.05}).matches(answer, fmt.Sprint(r.Answer)) == *r.Correct {
 				agree++
 			}
 		}

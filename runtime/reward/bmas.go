@@ -1,11 +1,8 @@
 package reward
 
 import (
-	"errors"
 	"fmt"
 	"math"
-
-	"mixr/runtime/data"
 )
 
 // Embedder turns a text into one row per token.
@@ -26,6 +23,7 @@ type Embedding struct {
 	table   []float32
 	width   int
 	special map[int]bool
+	mean    []float32 // subtracted from every row; nil = nothing is
 }
 
 var _ Embedder = (*Embedding)(nil)
@@ -36,7 +34,7 @@ func NewEmbedding(encoder Encoder, table []float32, width int, special []int) (*
 	if width < 1 || len(table) == 0 || len(table)%width != 0 {
 		return nil, fmt.Errorf("embedding table: %d values are not rows of width %d", len(table), width)
 	}
-	e := &Embedding{encoder, table, width, map[int]bool{}}
+	e := &Embedding{encoder, table, width, map[int]bool{}, nil}
 	for _, id := range special {
 		e.special[id] = true
 	}
@@ -45,17 +43,44 @@ func NewEmbedding(encoder Encoder, table []float32, width int, special []int) (*
 
 // Embed implements Embedder. An all-zero row stays zero and so resembles nothing.
 func (e *Embedding) Embed(text string) ([][]float32, error) {
-	var rows [][]float32
+	_, rows, err := e.tokens(text)
+	return rows, err
+}
+
+// tokens returns the ids of a text's tokens beside their rows.
+func (e *Embedding) tokens(text string) (ids []int, rows [][]float32, err error) {
 	for _, id := range e.encoder.Encode(text) {
 		if e.special[id] {
 			continue
 		}
 		if id < 0 || (id+1)*e.width > len(e.table) {
-			return nil, fmt.Errorf("embedding table: token id %d is outside its %d rows", id, len(e.table)/e.width)
+			return nil, nil, fmt.Errorf("embedding table: token id %d is outside its %d rows", id, len(e.table)/e.width)
 		}
-		rows = append(rows, unitRow(e.table[id*e.width:(id+1)*e.width]))
+		row := e.table[id*e.width : (id+1)*e.width]
+		if e.mean != nil {
+			centred := make([]float32, e.width)
+			for k, v := range row {
+				centred[k] = v - e.mean[k]
+			}
+			row = centred
+		}
+		ids, rows = append(ids, id), append(rows, unitRow(row))
 	}
-	return rows, nil
+	return ids, rows, nil
+}
+
+// centred is e with the mean row of its table subtracted from every row.
+func (e *Embedding) centred() *Embedding {
+	sum := make([]float64, e.width)
+	for i, v := range e.table {
+		sum[i%e.width] += float64(v)
+	}
+	out := *e
+	out.mean = make([]float32, e.width)
+	for k, v := range sum {
+		out.mean[k] = float32(v / float64(len(e.table)/e.width))
+	}
+	return &out
 }
 
 func unitRow(x []float32) []float32 {
@@ -74,44 +99,6 @@ func unitRow(x []float32) []float32 {
 	return out
 }
 
-// similarity is BMAS, bidirectional max-average similarity, against the best of the reference texts.
-type similarity struct{ embedder Embedder }
-
-func (s similarity) checkGold(ex data.Example) error {
-	if len(ex.Answers) == 0 {
-		return errors.New("no reference text")
-	}
-	for i, text := range ex.Answers {
-		rows, err := s.embedder.Embed(text)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return fmt.Errorf("reference text %d has no tokens", i)
-		}
-	}
-	return nil
-}
-
-func (s similarity) score(ex data.Example, answer string, _ Frame) (verdict, error) {
-	rows, err := s.embedder.Embed(answer)
-	if err != nil {
-		return verdict{}, err
-	}
-	if len(rows) == 0 {
-		return verdict{note: "unparsed: answer without tokens"}, nil
-	}
-	v := verdict{parsed: true}
-	for _, text := range ex.Answers {
-		ref, err := s.embedder.Embed(text)
-		if err != nil {
-			return verdict{}, err
-		}
-		v.value = max(v.value, Similarity(rows, ref))
-	}
-	return v, nil
-}
-
 // Similarity is BMAS of two lists of unit rows: E [m][D] of the answer, F [n][D] of the reference. With S = E F',
 //
 //	BMAS = (mean_i max_j S_ij + mean_j max_i S_ij) / 2, clipped to [0, 1]
@@ -122,25 +109,57 @@ func Similarity(e, f [][]float32) float64 {
 	if len(e) == 0 || len(f) == 0 {
 		return 0
 	}
-	bestF := make([]float64, len(f))
-	for j := range bestF {
-		bestF[j] = math.Inf(-1)
-	}
-	var forward, backward float64
-	for _, a := range e {
-		best := math.Inf(-1)
+	forward, backward := directions(cosines(e, f), nil, nil)
+	return min(1, max(0, (forward+backward)/2))
+}
+
+// cosines is S = E F', [m][n] in one slice.
+func cosines(e, f [][]float32) [][]float64 {
+	all := make([]float64, len(e)*len(f))
+	s := make([][]float64, len(e))
+	for i, a := range e {
+		s[i] = all[i*len(f) : (i+1)*len(f)]
 		for j, b := range f {
 			var dot float64
 			for k := range a {
 				dot += float64(a[k]) * float64(b[k]) // exact product, as in unitRow
 			}
-			best, bestF[j] = max(best, dot), max(bestF[j], dot)
+			s[i][j] = dot
 		}
-		forward += best
 	}
-	for _, b := range bestF {
-		backward += b
+	return s
+}
+
+// directions returns mean_i max_j S_ij and mean_j max_i S_ij, weighted by u [m] and v [n]; nil = equal weights.
+func directions(s [][]float64, u, v []float64) (forward, backward float64) {
+	bestF := make([]float64, len(s[0]))
+	for j := range bestF {
+		bestF[j] = math.Inf(-1)
 	}
-	score := (forward/float64(len(e)) + backward/float64(len(f))) / 2
-	return min(1, max(0, score))
+	bestE := make([]float64, len(s))
+	for i, row := range s {
+		best := math.Inf(-1)
+		for j, x := range row {
+			best, bestF[j] = max(best, x), max(bestF[j], x)
+		}
+		bestE[i] = best
+	}
+	return weighted(bestE, u), weighted(bestF, v)
+}
+
+// weighted is the mean of x with weights w; nil or all 0 = equal weights.
+func weighted(x, w []float64) float64 {
+	var sum, total float64
+	for i := range w {
+		sum += float64(w[i] * x[i])
+		total += w[i]
+	}
+	if total > 0 {
+		return sum / total
+	}
+	sum = 0
+	for _, v := range x {
+		sum += v
+	}
+	return sum / float64(len(x))
 }

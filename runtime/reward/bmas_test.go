@@ -92,10 +92,10 @@ func TestSimilarityProperties(t *testing.T) {
 }
 
 func TestSimilarityScore(t *testing.T) {
-	judge := similarity{letterTable(t)}
+	judge := similarity{embedder: letterTable(t)}
 	ex := data.Example{Answers: []string{"abc", "xyz"}}
 	for answer, want := range map[string]float64{"cab": 1, "xyz": 1, "abc#": 1, "##": 0, "...": 0} {
-		v, err := judge.score(ex, answer, Frame{})
+		v, err := judge.score(ex, answer, moment{})
 		if err != nil || math.Abs(v.value-want) > 1e-6 || v.parsed != strings.ContainsAny(answer, "abcxyz") {
 			t.Errorf("%q: got %+v, %v, want %v", answer, v, err, want)
 		}

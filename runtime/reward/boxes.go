@@ -17,6 +17,7 @@ type foundBox struct {
 //	{"bbox_2d": [x1, y1, x2, y2], "label": "..."}   alone, in a list, in a code fence, with single quotes
 //	[x1, y1, x2, y2]   [[...], [...]]   (x1, y1, x2, y2)   (x1, y1), (x2, y2)
 //	{"x_min": .., "y_min": .., "x_max": .., "y_max": ..}   also x1 y1 x2 y2, in any order
+//	<box>[[x1, y1, x2, y2]]</box>   <|box_start|>(x1,y1),(x2,y2)<|box_end|>, with <ref>label</ref> before them
 //	x1, y1, x2, y2   where the answer holds nothing else
 //
 // with decimals, signs and exponents. A [list] of a wrong number of numbers is an invalid box and keeps its place, so

@@ -59,7 +59,7 @@ func TestChartReward(t *testing.T) {
 		// Text.
 		{"Blue.", "blue", 1}, {"the answer is blue", "Blue", 1}, {"blue", "red", 0}, {"Q3", "q3", 1}, {"\uff22lue", "blue", 1}, {"a  b", "a b", 1}, {`"blue"`, "blue", 1}, {"5", "blue", 0},
 	} {
-		if got := indicator(chart{0.05}.matches(c.pred, c.gold)); got != c.want {
+		if got := indicator(chart{tolerance: 0.05}.matches(c.pred, c.gold)); got != c.want {
 			t.Errorf("%q against %q: got %v, want %v", c.pred, c.gold, got, c.want)
 		}
 	}
@@ -67,10 +67,10 @@ func TestChartReward(t *testing.T) {
 
 func TestChartNotes(t *testing.T) {
 	ex := data.Example{Answers: []string{"12"}}
-	if v, _ := (chart{0.05}).score(ex, "many", Frame{}); v.parsed || v.note == "" {
+	if v, _ := (chart{tolerance: 0.05}).score(ex, "many", moment{}); v.parsed || v.note == "" {
 		t.Errorf("a text against a number: got %+v", v)
 	}
-	if v, _ := (chart{0.05}).score(ex, "13", Frame{}); !v.parsed || v.note != "" || v.value != 0 {
+	if v, _ := (chart{tolerance: 0.05}).score(ex, "13", moment{}); !v.parsed || v.note != "" || v.value != 0 {
 		t.Errorf("a wrong number: got %+v", v)
 	}
 }
@@ -80,9 +80,9 @@ func FuzzChart(f *testing.F) {
 		f.Add(s, "12")
 	}
 	f.Fuzz(func(t *testing.T, pred, gold string) {
-		chart{0.05}.matches(pred, gold)
+		chart{tolerance: 0.05}.matches(pred, gold)
 		ChartQA(pred, []string{gold})
-		if q, ok := readQuantity(gold); ok && q.value != 0 && !(chart{0.05}).matches(gold, gold) {
+		if q, ok := readQuantity(gold); ok && q.value != 0 && !(chart{tolerance: 0.05}).matches(gold, gold) {
 			t.Errorf("%q does not match itself", gold)
 		}
 	})

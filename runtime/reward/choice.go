@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"mixr/runtime/data"
@@ -14,11 +15,16 @@ import (
 //
 // Read as a letter: B, (B), B), B., "B: text", any of them bold or boxed, "option B", "the answer is B". Read as text:
 // exactly one option's text after normalisation. Two different options named as answers, or a letter outside the
-// options, are worth nothing. A letter in running text names nothing ("A man", "vitamin C").
+// options, are worth nothing. A letter in running text names nothing ("A man", "vitamin C"). Read strictly, only a lone letter or an
+// option's text is read. Read leniently, an answer that names nothing this way names the one option whose text stands in it as words, or
+// else the option of its last capital letter.
 //
 // differs: VLM-R1 knows a letter only before punctuation or at the end, so "(B)" and "option B is right" score 0 and a
 // final word "a" counts as A; MMMU's parser draws a random option when nothing parses.
-type choice struct{}
+type choice struct {
+	strictness     string
+	letters, texts bool // what names an option
+}
 
 func (choice) checkGold(ex data.Example) error {
 	if len(ex.Choices) == 0 {
@@ -49,8 +55,8 @@ func goldLetter(ex data.Example) (int, bool) {
 	return i, 0 <= i && i < len(ex.Choices)
 }
 
-func (choice) score(ex data.Example, answer string, _ Frame) (verdict, error) {
-	got, note := readChoice(answer, ex.Choices)
+func (c choice) score(ex data.Example, answer string, _ moment) (verdict, error) {
+	got, note := c.read(answer, ex.Choices)
 	if note != "" {
 		return verdict{note: note}, nil
 	}
@@ -58,15 +64,86 @@ func (choice) score(ex data.Example, answer string, _ Frame) (verdict, error) {
 	return verdict{value: indicator(got == gold), parsed: true}, nil
 }
 
-// readChoice returns the index of the option that an answer names, or a note that says why there is none.
-func readChoice(answer string, choices []string) (index int, note string) {
-	if m := loneLetter.FindStringSubmatch(plain(answer)); m != nil {
-		return only([]int{int(strings.ToUpper(m[1])[0]) - 'A'}, choices)
+// read returns the index of the option that an answer names, or a note that says why there is none.
+func (c choice) read(answer string, choices []string) (index int, note string) {
+	bare := plain(answer)
+	if c.letters {
+		m := loneLetter.FindStringSubmatch(bare)
+		if m == nil && c.strictness == strictly {
+			m = loneLetter.FindStringSubmatch(plain(withoutCue(bare)))
+		}
+		if m != nil {
+			return only([]int{int(strings.ToUpper(m[1])[0]) - 'A'}, choices)
+		}
 	}
-	if named := optionsWithText(answer, choices); len(named) > 0 {
-		return only(named, choices)
+	if c.texts {
+		if named := optionsWithText(answer, choices); len(named) > 0 {
+			return only(named, choices)
+		}
 	}
-	return only(namedLetters(answer, choices), choices)
+	if c.letters && c.strictness != strictly {
+		if named := namedLetters(answer, choices); len(named) > 0 {
+			return only(named, choices)
+		}
+	}
+	if c.strictness == leniently {
+		return c.readInside(bare, choices)
+	}
+	return only(nil, choices)
+}
+
+// readInside is the lenient reading of running text.
+func (c choice) readInside(text string, choices []string) (int, string) {
+	if c.texts {
+		if named := optionsInside(text, choices); len(named) > 0 {
+			return only(named, choices)
+		}
+	}
+	if c.letters {
+		if letter, ok := c.last(text); ok && int(letter[0]-'A') < len(choices) {
+			return int(letter[0] - 'A'), ""
+		}
+	}
+	return only(nil, choices)
+}
+
+// last returns the last capital letter that is a word. An A or I before another word is an article or a pronoun.
+func (choice) last(text string) (string, bool) {
+	for i := len(text) - 1; i >= 0; i-- {
+		if text[i] < 'A' || text[i] > 'Z' || i > 0 && wordByte(text[i-1]) {
+			continue
+		}
+		rest := text[i+1:]
+		if rest != "" && wordByte(rest[0]) || (text[i] == 'A' || text[i] == 'I') && pronoun.MatchString(rest) {
+			continue
+		}
+		return text[i : i+1], true
+	}
+	return "", false
+}
+
+// wordByte reports a byte that goes on with a word: a letter, a digit, an apostrophe, or part of a letter outside ASCII.
+func wordByte(b byte) bool {
+	return b >= 0x80 || b == '_' || b == '\'' || '0' <= b && b <= '9' || 'a' <= b|0x20 && b|0x20 <= 'z'
+}
+
+// optionsInside returns the options whose text stands in an answer as whole words, less those that stand inside another such one.
+func optionsInside(text string, choices []string) []int {
+	words := " " + strings.Join(wordsOf(text), " ") + " "
+	inside := make([]string, len(choices))
+	for i, c := range choices {
+		if w := wordsOf(c); len(w) > 0 && strings.Contains(words, " "+strings.Join(w, " ")+" ") {
+			inside[i] = " " + strings.Join(w, " ") + " "
+		}
+	}
+	var named []int
+	for i, a := range inside {
+		part := a == "" || slices.ContainsFunc(inside, func(b string) bool { return len(b) > len(a) && strings.Contains(b, a) })
+		if !part {
+			named = append(named, i)
+		}
+	}
+	return named
 }
 
 // only returns the one option of a list of named ones.

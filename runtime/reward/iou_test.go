@@ -74,10 +74,10 @@ func FuzzScanBoxes(f *testing.F) {
 	for _, s := range []string{`[{"bbox_2d": [1, 2, 3, 4]}]`, "(1,2),(3,4)", "[[[[", "}])", `"'`, "-.e+", "1e", "x1=", "[1,2,3,4"} {
 		f.Add(s)
 	}
-	judge := grounding{ResizedPixels}
+	judge := grounding{space: ResizedPixels}
 	ex := data.Example{Boxes: []data.Box{{1, 1, 5, 5}, {2, 2, 8, 8}}, ImageSize: [2]int{10, 10}}
 	f.Fuzz(func(t *testing.T, s string) {
-		v, err := judge.score(ex, s, Frame{10, 10, 28, 28})
+		v, err := judge.score(ex, s, moment{frame: Frame{10, 10, 28, 28}})
 		if err != nil || !(0 <= v.value && v.value <= 1) {
 			t.Errorf("%q: got %+v, %v", s, v, err)
 		}
@@ -132,10 +132,10 @@ func TestSpace(t *testing.T) {
 	if got := overlap(resized, gold); got > 0.7 {
 		t.Errorf("unconverted: IoU %v, want far below 1", got)
 	}
-	if _, err := (grounding{ResizedPixels}).score(ex, "[1,2,3,4]", Frame{640, 480, 644, 476}); err == nil {
+	if _, err := (grounding{space: ResizedPixels}).score(ex, "[1,2,3,4]", moment{frame: Frame{640, 480, 644, 476}}); err == nil {
 		t.Error("a frame of another image was accepted")
 	}
-	if _, err := (grounding{ResizedPixels}).score(ex, "[1,2,3,4]", Frame{OriginalW: 1920, OriginalH: 1080}); err == nil {
+	if _, err := (grounding{space: ResizedPixels}).score(ex, "[1,2,3,4]", moment{frame: Frame{OriginalW: 1920, OriginalH: 1080}}); err == nil {
 		t.Error("a frame without resized size was accepted")
 	}
 	back, err = SpaceOf("internvl").toOriginal(data.Box{500, 100, 1000, 250}, frame)
@@ -168,7 +168,7 @@ func TestGroundingScore(t *testing.T) {
 		{"two and a spare", []data.Box{a, b}, "[[50,50,60,60],[0,0,10,10],[1,2,3,4]]", 2. / 3, true, ""},
 	} {
 		ex := data.Example{Boxes: c.golds, ImageSize: [2]int{100, 100}}
-		v, err := (grounding{ResizedPixels}).score(ex, c.answer, Frame{100, 100, 100, 100})
+		v, err := (grounding{space: ResizedPixels}).score(ex, c.answer, moment{frame: Frame{100, 100, 100, 100}})
 		if err != nil || math.Abs(v.value-c.want) > 1e-12 || v.parsed != c.parsed || v.note != c.note {
 			t.Errorf("%s: got %+v, %v, want %v, %t, %q", c.name, v, err, c.want, c.parsed, c.note)
 		}

@@ -53,7 +53,7 @@ func TestChoice(t *testing.T) {
 		{"A man", person, 0}, {"B flat", person, 1}, {"Project A", person, 2}, {"vitamin C", person, 3}, {"The answer is Project A", person, 2}, {"C", person, 2},
 		{"linear", []string{"linear", "linear"}, -1}, {"12 cm", []string{"12 cm", "13 cm"}, 0}, {"A", []string{"B", "A"}, 0},
 	} {
-		got, note := readChoice(c.answer, c.choices)
+		got, note := choice{letters: true, texts: true}.read(c.answer, c.choices)
 		if note != "" {
 			got = -1
 		}
@@ -88,7 +88,7 @@ func FuzzReadChoice(f *testing.F) {
 	}
 	choices := []string{"x", "y", "A"}
 	f.Fuzz(func(t *testing.T, s string) {
-		i, note := readChoice(s, choices)
+		i, note := choice{letters: true, texts: true}.read(s, choices)
 		if note == "" && (i < 0 || i >= len(choices)) {
 			t.Errorf("%q: option %d of %d", s, i, len(choices))
 		}

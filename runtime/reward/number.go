@@ -12,7 +12,10 @@ type quantity struct {
 	percent bool    // "%" or "percent" follows
 	scale   float64 // 1e3, 1e6, 1e9, 1e12 by a scale word; 1 without
 	ratio   bool    // written as a fraction, "3/4"
-	year    bool    // nothing but an integer from 1900 to 2100
+	bare    bool    // nothing but digits stood there, with neither sign nor separator
+	year    bool    // bare, four digits, from 1900 to 2100
+
+	computed bool // the value of an expression, inexact in its last digits
 }
 
 var (
@@ -63,15 +66,19 @@ func readQuantity(s string) (quantity, bool) {
 		}
 		value /= d
 	}
-	q := quantity{value: value, scale: 1, ratio: ratio}
-	rest := m[5]
+	q := quantity{value: value, scale: 1, ratio: ratio, bare: s == m[3] && !strings.ContainsAny(s, "., /")}
+	q.readUnit(m[5])
+	q.year = q.bare && len(s) == 4 && 1900 <= value && value <= 2100
+	return q, true
+}
+
+// readUnit reads a scale word and a percent sign at the start of what follows the number.
+func (q *quantity) readUnit(rest string) {
 	if w := scaleWord.FindStringSubmatch(rest); w != nil {
 		q.scale = scales[strings.ToLower(w[1]+w[2])]
 		rest = strings.TrimSpace(rest[len(w[1]+w[2]):])
 	}
 	q.percent = percentWord.MatchString(rest)
-	q.year = s == m[3] && len(s) == 4 && !strings.ContainsAny(s, ".,") && 1900 <= value && value <= 2100
-	return q, true
 }
 
 // maxUnitWords bounds what still counts as a unit ("square metres per person"), so that a sentence is not a number.

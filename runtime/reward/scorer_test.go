@@ -11,7 +11,7 @@ import (
 
 func experiment() *spec.Experiment {
 	return &spec.Experiment{
-		Route:  map[string]string{"yesno": "matching", "mcq": "matching", "chart": "chart", "grounding": "iou", "open": "bmas"},
+		Route: map[string]string{"yesno": "matching", "mcq": "matching", "chart": "chart", "grounding": "iou", "open": "bmas"},
 		Rewards: spec.Rewards{
 			Matching: &spec.Matching{Weight: 1}, Chart: &spec.Chart{Weight: 1, Tolerance: 0.05}, IoU: &spec.IoU{Weight: 2},
 			BMAS: &spec.BMAS{Weight: 1}, Format: &spec.Format{Weight: 0.5},

@@ -60,35 +60,82 @@ type Prompt struct {
 	MinPixels int               `json:"min_pixels"`
 }
 
-// Rewards holds one entry a reward component, keyed by its name.
+// Rewards holds one entry a reward component, keyed by its name, and how they become one reward.
 type Rewards struct {
-	Matching *Matching `json:"matching,omitempty"`
-	Chart    *Chart    `json:"chart,omitempty"`
-	IoU      *IoU      `json:"iou,omitempty"`
-	BMAS     *BMAS     `json:"bmas,omitempty"`
-	Format   *Format   `json:"format,omitempty"`
+	Extract    []string    `json:"extract"` // where the answer is looked for, in order: answer unclosed boxed cue last whole
+	Combine    string      `json:"combine"` // sum | convex | gated
+	Matching   *Matching   `json:"matching,omitempty"`
+	Chart      *Chart      `json:"chart,omitempty"`
+	IoU        *IoU        `json:"iou,omitempty"`
+	BMAS       *BMAS       `json:"bmas,omitempty"`
+	Text       *Text       `json:"text,omitempty"`
+	Format     *Format     `json:"format,omitempty"`
+	Overlong   *Overlong   `json:"overlong,omitempty"`
+	Repetition *Repetition `json:"repetition,omitempty"`
 }
 
 type Matching struct {
-	Weight float64 `json:"weight"`
+	Weight     float64 `json:"weight"`
+	Strictness string  `json:"strictness"` // named | strict | lenient
+	Names      string  `json:"names"`      // either | letter | text
 }
 
 type Chart struct {
 	Weight    float64 `json:"weight"`
 	Tolerance float64 `json:"tolerance"` // relative, 0.05
+	Numbers   string  `json:"numbers"`   // plain | math
+	Years     string  `json:"years"`     // gold | wide | none
+	Codes     bool    `json:"codes"`     // golds that are codes are compared as texts
+	Dates     string  `json:"dates"`     // text | day_first | month_first
+	Lists     string  `json:"lists"`     // text | ordered | any_order
+	Text      string  `json:"text"`      // exact | anls
 }
 
 type IoU struct {
-	Weight float64 `json:"weight"`
+	Weight    float64 `json:"weight"`
+	Overlap   string  `json:"overlap"`   // iou | giou | diou
+	Boxes     string  `json:"boxes"`     // first | all, where there is one gold box
+	Divide    string  `json:"divide"`    // longer | precision | recall | f
+	Threshold float64 `json:"threshold"` // 0 = none
+	Schedule  string  `json:"schedule"`  // constant | dynamic
+	Space     string  `json:"space"`     // policy | original_pixels | resized_pixels | unit | thousandths
+	Order     string  `json:"order"`     // xyxy | yxyx | xywh
 }
 
 type BMAS struct {
-	Weight float64 `json:"weight"`
+	Weight      float64 `json:"weight"`
+	Pairing     string  `json:"pairing"`     // best | one_to_one
+	Combine     string  `json:"combine"`     // mean | sum | f1 | min
+	Punctuation string  `json:"punctuation"` // keep | drop
+	StopWords   string  `json:"stop_words"`  // keep | drop
+	Frequency   string  `json:"frequency"`   // equal | idf
+	Centre      bool    `json:"centre"`      // subtract the table's mean row
+	Floor       float64 `json:"floor"`       // similarity that is worth 0
+}
+
+// Text compares words.
+type Text struct {
+	Weight  float64 `json:"weight"`
+	Measure string  `json:"measure"` // rouge_l | bleu | ngram_f
 }
 
 // Format's weight is the lambda of R = R_task + lambda * R_format.
 type Format struct {
+	Weight  float64 `json:"weight"`
+	Require string  `json:"require"` // think_answer | open_r1 | tags | answer | boxed
+}
+
+// Overlong is the penalty on length.
+type Overlong struct {
 	Weight float64 `json:"weight"`
+	Limit  int     `json:"limit"`  // tokens; 0 = the longest completion, see OverlongLimit
+	Buffer int     `json:"buffer"` // tokens before the limit
+}
+
+// Repetition is the penalty on repeated n-grams of words.
+type Repetition struct {
+	Weight float64 `json:"weight"`
+	NGram  int     `json:"ngram"`
 }
 
 // GRPO holds the hyperparameters of the grpo stage.

@@ -26,6 +26,10 @@ var rules = []func(*facts){
 	mixIsNotEmpty,
 	everyTaskIsScored,
 	everyRewardIsRouted,
+	extractionIsAnOrder,
+	rewardsCombine,
+	thresholdIsOne,
+	overlongStartsInside,
 	templatesHoldTheQuestion,
 	placeholdersAreKnown,
 	somethingTrains,
@@ -151,12 +155,73 @@ func (r Rewards) names() (out []string) {
 	for _, reward := range []struct {
 		name     string
 		declared bool
-	}{{"matching", r.Matching != nil}, {"chart", r.Chart != nil}, {"iou", r.IoU != nil}, {"bmas", r.BMAS != nil}} {
+	}{{"matching", r.Matching != nil}, {"chart", r.Chart != nil}, {"iou", r.IoU != nil}, {"bmas", r.BMAS != nil}, {"text", r.Text != nil}} {
 		if reward.declared {
 			out = append(out, reward.name)
 		}
 	}
 	return out
+}
+
+func extractionIsAnOrder(f *facts) {
+	if !f.sound("rewards", "rewards.extract") {
+		return
+	}
+	if len(f.Rewards.Extract) == 0 {
+		f.c.report(f.at("rewards.extract"), "rewards.extract", "", "is empty: no answer would ever be found")
+	}
+	seen := map[string]bool{}
+	for i, place := range f.Rewards.Extract {
+		if seen[place] {
+			f.c.report(f.at("rewards.extract"), "rewards.extract", "", "lists %s twice", place)
+		}
+		seen[place] = true
+		if place == "whole" && i < len(f.Rewards.Extract)-1 {
+			f.c.report(f.at("rewards.extract"), "rewards.extract", "write whole last", "lists %s behind whole, which every completion has", f.Rewards.Extract[i+1])
+		}
+	}
+}
+
+func rewardsCombine(f *facts) {
+	r := f.Rewards
+	if r.Combine == "convex" && f.sound("rewards.combine", "rewards.format", "rewards.format.weight") && r.Format != nil && r.Format.Weight >= 1 {
+		f.c.report(f.at("rewards.format.weight", "rewards.combine"), "rewards.format.weight", "",
+			"got %g, want below 1: rewards.combine is convex, which leaves 1 - weight for the task", r.Format.Weight)
+	}
+	// Where this field is not used, a value would look as if it did something.
+	if b := r.BMAS; b != nil && b.Pairing == "one_to_one" && b.Combine != "mean" && f.sound("rewards.bmas.pairing", "rewards.bmas.combine") {
+		f.c.report(f.at("rewards.bmas.combine"), "rewards.bmas.combine", "", "is not used: rewards.bmas.pairing is one_to_one, which has no directions")
+	}
+}
+
+func thresholdIsOne(f *facts) {
+	i := f.Rewards.IoU
+	if i != nil && i.Schedule == "dynamic" && i.Threshold != 0 && f.sound("rewards.iou.schedule", "rewards.iou.threshold") {
+		f.c.report(f.at("rewards.iou.threshold"), "rewards.iou.threshold", "", "is not used: rewards.iou.schedule is dynamic")
+	}
+}
+
+// OverlongLimit is the length in tokens at which rewards.overlong is whole, and the path of the value that says so.
+func (e *Experiment) OverlongLimit() (tokens int, path string) {
+	switch o := e.Rewards.Overlong; {
+	case o != nil && o.Limit > 0:
+		return o.Limit, "rewards.overlong.limit"
+	case e.GRPO != nil:
+		return e.GRPO.MaxCompletionTokens, "grpo.max_completion_tokens"
+	}
+	return e.Eval.MaxCompletionTokens, "eval.max_completion_tokens"
+}
+
+func overlongStartsInside(f *facts) {
+	o := f.Rewards.Overlong
+	if o == nil || !f.sound("rewards.overlong", "rewards.overlong.limit", "rewards.overlong.buffer", "grpo", "grpo.max_completion_tokens",
+		"eval", "eval.max_completion_tokens") {
+		return
+	}
+	if limit, path := f.OverlongLimit(); o.Buffer > limit {
+		f.c.report(f.at("rewards.overlong.buffer", "rewards.overlong"), "rewards.overlong.buffer", "",
+			"got %d tokens, want at most the %d of %s", o.Buffer, limit, path)
+	}
 }
 
 func templatesHoldTheQuestion(f *facts) {

@@ -30,7 +30,7 @@ type Manifest struct {
 	Name        string             `json:"name"`            // experiment
 	Trial       string             `json:"trial,omitempty"` // trial within a study
 	Labels      map[string]string  `json:"labels,omitempty"`
-	Stage       string             `json:"stage"`       // grpo | sft
+	Stage       string             `json:"stage"`       // grpo | sft | eval
 	Steps       int                `json:"steps"`       // planned
 	Seed        uint64             `json:"seed,string"` // as text: JSON numbers lose digits above 2^53
 	Fingerprint map[string]string  `json:"fingerprint"` // part -> hex sha256; "combined" names the trial

@@ -101,7 +101,7 @@ type Completion struct {
 // Eval is one row of eval.parquet: one completion of one held-out example.
 type Eval struct {
 	Step       int32    `parquet:"step,delta"` // updates the policy had seen; 0 = the initial weights
-	When       string   `parquet:"when,dict"`  // before | after (training)
+	When       string   `parquet:"when,dict"`  // before | after (training; or all of stage eval)
 	ExampleID  string   `parquet:"example_id,dict"`
 	ItemSHA    string   `parquet:"item_sha,dict"` // hex sha256 of question, gold and image content: guards pairing
 	Source     string   `parquet:"source,dict"`

@@ -1,8 +1,9 @@
 // Package train is the one loop: rollout, reward, advantage, gradient, optimizer, for the grpo stage, and gradient, optimizer
-// for the sft stage; with evaluation before and after, checkpoints and result tables.
+// for the sft stage; with evaluation before and after, checkpoints and result tables. Of the eval stage, one evaluation.
 //
 // In: a trial (package plan), its data, its policy's folder and an open ONNX Runtime engine. Out: a run folder (package table)
-// that any later process can continue or read. It prints nothing; progress goes to a callback, warnings to a zerolog.Logger.
+// that any later process can continue or read, with the trained policy. The same sampling serves a policy without a run (OpenPolicy),
+// and the policy leaves in Hugging Face layout (Export). It prints nothing; progress goes to a callback, warnings to a zerolog.Logger.
 //
 // Determinism. The unit of work is one prompt group (grpo, evaluation) or rowsPerUnit rows (sft). Sessions run on one thread;
 // workers take whole units, and results are added in the order of the units. So neither the number of workers nor the number of

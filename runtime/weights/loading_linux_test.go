@@ -117,7 +117,8 @@ func readAll(b *testing.B, s *Store, into func(name string, n int) []float32) {
 	}
 }
 
-// report adds the speed in bytes of the files (twice as many become float32), and how far the process's peak of memory exceeds the weights in it.
+// report adds the speed in bytes of the files (twice as many become float32), and how far the process's peak of memory exceeds the
+// weights in it.
 func report(b *testing.B, bytes, weights int64) {
 	if bytes > 0 {
 		b.ReportMetric(float64(bytes)/1e9/(b.Elapsed().Seconds()/float64(b.N)), "GB/s")

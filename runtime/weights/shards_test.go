@@ -2,6 +2,7 @@ package weights
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +12,10 @@ import (
 
 // seven are tensors of 12, 8, 40, 0, 4, 4 and 8 bytes in F32, in the order of their names.
 func seven() []Tensor {
-	tensors := []Tensor{{Name: "a", Shape: []int{3}}, {Name: "b", Shape: []int{2}}, {Name: "c", Shape: []int{2, 5}}, {Name: "d", Shape: []int{0}}, {Name: "e"}, {Name: "f", Shape: []int{1}}, {Name: "g", Shape: []int{2}}}
+	tensors := []Tensor{
+		{Name: "a", Shape: []int{3}}, {Name: "b", Shape: []int{2}}, {Name: "c", Shape: []int{2, 5}}, {Name: "d", Shape: []int{0}},
+		{Name: "e"}, {Name: "f", Shape: []int{1}}, {Name: "g", Shape: []int{2}},
+	}
 	for i := range tensors {
 		n := 1
 		for _, d := range tensors[i].Shape {
@@ -116,6 +120,39 @@ func TestWriteShardedAgain(t *testing.T) {
 			if n, want := len(names(t, dir)), len(s.mapped)+2; len(s.mapped) > 1 && n != want || len(s.mapped) == 1 && n != 2 {
 				t.Errorf("limit %d after %d: the folder has %v", after, before, names(t, dir))
 			}
+		}
+	}
+}
+
+// TestWriteRead: a tensor that is read when its turn comes gives the bytes of one that is there; what its reader says is an error.
+func TestWriteRead(t *testing.T) {
+	for _, dtype := range []string{"F32", "BF16"} {
+		data, later := t.TempDir(), t.TempDir()
+		check(t, WriteSharded(data, seven(), dtype, 30, nil))
+		tensors := seven()
+		for i, x := range tensors {
+			tensors[i].Data = nil
+			tensors[i].Read = func(dst []float32) error {
+				if len(dst) != len(x.Data) {
+					t.Errorf("%s: asked for %d elements, has %d", x.Name, len(dst), len(x.Data))
+				}
+				copy(dst, x.Data)
+				return nil
+			}
+		}
+		check(t, WriteSharded(later, tensors, dtype, 30, nil))
+		if !slices.Equal(names(t, data), names(t, later)) {
+			t.Fatalf("%v, want %v", names(t, later), names(t, data))
+		}
+		for _, name := range names(t, data) {
+			if !slices.Equal(must(os.ReadFile(filepath.Join(data, name))), must(os.ReadFile(filepath.Join(later, name)))) {
+				t.Errorf("%s differs", name)
+			}
+		}
+		tensors[6].Read = func([]float32) error { return errors.New("the source is gone") }
+		wantError(t, WriteSharded(later, tensors, dtype, 30, nil), later, "tensor g: the source is gone")
+		if !slices.Equal(names(t, data), names(t, later)) || len(open(t, later).Names()) != 7 {
+			t.Errorf("the old weights became %v", names(t, later))
 		}
 	}
 }

@@ -169,8 +169,8 @@ func instead(dir string) string {
 	return ""
 }
 
-const pickled = "mixr needs safetensors, as a pickled file can run any code: take a revision that has them, or load it with transformers and " +
-	"save it by save_pretrained"
+const pickled = "mixr needs safetensors, as a pickled file can run any code: take a revision that has them, or load it with " +
+	"transformers and save it by save_pretrained"
 
 // add maps one file and takes its tensors.
 func (s *Store) add(file string) error {
