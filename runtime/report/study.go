@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -123,4 +124,29 @@ func (s *Study) Group(rung string) (g Group, ok bool) {
 		}
 	}
 	return g, true
+}
+
+// Studies are the names of the studies that have runs or a record in a results folder, sorted.
+func Studies(results string) ([]string, error) {
+	runs, err := List(results)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, r := range runs {
+		if r.Broken != "" {
+			continue
+		}
+		m, err := table.ReadManifest(r.Dir)
+		if err != nil {
+			return nil, err
+		}
+		if name := m.Labels["study"]; name != "" {
+			names[name] = true
+		}
+	}
+	for _, name := range table.Studies(results) {
+		names[name] = true
+	}
+	return slices.Sorted(maps.Keys(names)), nil
 }

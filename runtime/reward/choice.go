@@ -165,8 +165,9 @@ func only(named []int, choices []string) (int, string) {
 // optionsWithText returns the options whose whole text the answer is.
 func optionsWithText(answer string, choices []string) []int {
 	var named []int
+	c := newComparison(answer)
 	for i, text := range choices {
-		if sameText(answer, text) {
+		if c.with(text) {
 			named = append(named, i)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"mixr/runtime/data"
@@ -76,7 +75,10 @@ func lastMatch(pattern *regexp.Regexp, text string) (string, bool) {
 
 // firstTruth reads the first deciding word of a text.
 func firstTruth(s string) (value, ok bool) {
-	words := strings.FieldsFunc(cases.Fold().String(norm.NFKC.String(s)), func(r rune) bool {
+	if !ascii(s) {
+		s = norm.NFKC.String(s)
+	}
+	words := strings.FieldsFunc(fold(s), func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
 	for _, w := range words {

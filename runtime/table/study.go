@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2"
 )
@@ -30,8 +31,10 @@ type StudyTrial struct {
 	Run  string `json:"run"` // folder in the results folder; it need not be there yet
 }
 
+const studySuffix = ".study.json"
+
 // studyPath is where the record of a study lies: beside the runs.
-func studyPath(results, name string) string { return filepath.Join(results, name+".study.json") }
+func studyPath(results, name string) string { return filepath.Join(results, name+studySuffix) }
 
 // WriteStudy records trials of a study. With keep, trials that the record has and that are not among them stay in it: only some of the
 // study ran.
@@ -83,4 +86,16 @@ func ReadStudy(results, name string) (Study, error) {
 		}
 	}
 	return s, nil
+}
+
+// Studies are the names of the studies that have a record in a results folder.
+func Studies(results string) (names []string) {
+	found, err := filepath.Glob(studyPath(results, "*"))
+	if err != nil { // the folder's name is a pattern of its own
+		return nil
+	}
+	for _, path := range found {
+		names = append(names, strings.TrimSuffix(filepath.Base(path), studySuffix))
+	}
+	return names
 }
