@@ -77,9 +77,9 @@ func (a *app) root() *cobra.Command {
 in CUE.
 
 An experiment is a file: check it (vet), ask where a value comes from (explain), see what would
-run and why (plan), run it (run), and compare what came out (ls, show, diff). Nothing is computed
-twice, and a run that was stopped goes on. What came out is a policy: score it on any data (eval),
-talk to it (chat), and take it elsewhere (export).`,
+run and why (plan), run it (run), and compare what came out (ls, show, diff, table). Nothing is
+computed twice, and a run that was stopped goes on. What came out is a policy: score it on any data
+(eval), talk to it (chat), and take it elsewhere (export).`,
 		Example: `  mixr vet experiments/quickstart.cue
   mixr run experiments/quickstart.cue
   mixr diff quickstart-0123abcd quickstart-4567cdef`,
@@ -107,7 +107,7 @@ talk to it (chat), and take it elsewhere (export).`,
 		commands []*cobra.Command
 	}{
 		{"Experiments:", []*cobra.Command{a.vetCommand(), a.explainCommand(), a.planCommand(), a.runCommand()}},
-		{"Results:", []*cobra.Command{a.lsCommand(), a.showCommand(), a.diffCommand()}},
+		{"Results:", []*cobra.Command{a.lsCommand(), a.showCommand(), a.diffCommand(), a.tableCommand()}},
 		{"Policies:", []*cobra.Command{a.evalCommand(), a.exportCommand(), a.chatCommand()}},
 		{"This machine:", []*cobra.Command{a.doctorCommand(), a.versionCommand()}},
 	} {

@@ -178,12 +178,11 @@ func (a *app) checkProcessors() finding {
 
 // checkMemory reads Linux's account; elsewhere it knows nothing.
 func checkMemory() finding {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
+	total, available := memoryHere()
+	if total == 0 {
 		return finding{Name: "memory", State: note, Detail: "not known on this system"}
 	}
-	total, free := meminfo(string(text), "MemTotal:"), meminfo(string(text), "MemAvailable:")
-	return finding{Name: "memory", State: fine, Detail: fmt.Sprintf("%s, %s available", size(total), size(free))}
+	return finding{Name: "memory", State: fine, Detail: fmt.Sprintf("%s, %s available", size(total), size(available))}
 }
 
 // meminfo reads one line of /proc/meminfo, in bytes.

@@ -76,7 +76,7 @@ func (d *download) bytes(file string, done, total int64) {
 	if total <= 0 {
 		return
 	}
-	text := fmt.Sprintf("%s  %s of %s", file, byteCount(done), byteCount(total))
+	text := fmt.Sprintf("%s  %s of %s", file, size(done), size(total))
 	if d.screen.tty {
 		d.screen.show(int(100*done/total), 100, text)
 		return
@@ -85,15 +85,4 @@ func (d *download) bytes(file string, done, total int64) {
 		d.shown = now
 		fmt.Fprintln(d.screen, text)
 	}
-}
-
-// byteCount is a size for people.
-func byteCount(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.0f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.0f kB", float64(n)/1e3)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mixr/runtime/compile"
 	"mixr/runtime/ort"
 	"mixr/runtime/ort/fetch"
 	"mixr/runtime/plan"
@@ -19,7 +20,8 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan FILE[#NAME]",
 		Short: "say what a run would do, and why",
 		Long: `Print every trial of an experiment or study with its fingerprint, its state and the reason in words:
-whether it is done already, goes on from a checkpoint, or what has changed since it ran. Nothing is
+whether it is done already, goes on from a checkpoint, or what has changed since it ran; and what
+memory it takes, for what, and what other ways to train it would take. Nothing is
 started and nothing is fetched; a policy of the hub must be in the cache already.`,
 		Example: `  mixr plan experiments/mixed_r1/reward_ladder.cue
   mixr plan experiments/quickstart.cue --set grpo.kl=0.1
@@ -74,13 +76,19 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return a.printPlanJSON(all)
+	memory := make([][]estimate, len(all))
+	for i, s := range all {
+		if memory[i], err = a.estimates(s.inputs, true); err != nil {
+			return err
+		}
 	}
-	rows := [][]string{{"TRIAL", "FINGERPRINT", "STATE", "WHY"}}
+	if asJSON {
+		return a.printPlanJSON(all, memory)
+	}
+	rows := [][]string{{"TRIAL", "FINGERPRINT", "STATE", "MEMORY", "WHY"}}
 	toRun, done := 0, 0
-	for _, s := range all {
-		rows = append(rows, []string{s.Name, s.print.Short(), string(s.why.Kind), s.reason()})
+	for i, s := range all {
+		rows = append(rows, []string{s.Name, s.print.Short(), string(s.why.Kind), size(written(memory[i]).cpu.Total()), s.reason()})
 		switch s.why.Kind {
 		case plan.Skip:
 			done++
@@ -98,10 +106,20 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 		}
 	}
 	fmt.Fprintf(a.out, "%s: %d done, %d to run\n", counted(len(all), "trial"), done, toRun)
-	return nil
+	total, _ := memoryHere()
+	largest := 0
+	for i, s := range all {
+		if written(memory[i]).cpu.Total() > written(memory[largest]).cpu.Total() {
+			largest = i
+		}
+		if total > 0 && written(memory[i]).cpu.Total() > total && s.why.Kind != plan.Skip {
+			fmt.Fprintln(a.out, a.tooLarge(s.Name, memory[i], total))
+		}
+	}
+	return a.printMemory(a.out, all[largest].Name, memory[largest])
 }
 
-func (a *app) printPlanJSON(all []scheduled) error {
+func (a *app) printPlanJSON(all []scheduled, memory [][]estimate) error {
 	type trial struct {
 		Trial       string            `json:"trial"`
 		Also        []string          `json:"also,omitempty"` // equal trials of the study that share its run
@@ -112,10 +130,11 @@ func (a *app) printPlanJSON(all []scheduled) error {
 		Why         string            `json:"why"`
 		Dir         string            `json:"dir"`               // where it runs or has run
 		Changes     []spec.Change     `json:"changes,omitempty"` // against the run it is compared with
+		Memory      compile.Memory    `json:"memory"`            // at most, by purpose
 	}
 	out := []trial{}
-	for _, s := range all {
-		out = append(out, trial{s.Name, s.Also, s.Labels, s.Seed, s.print, s.why.Kind, s.reason(), s.dir, s.why.Changes})
+	for i, s := range all {
+		out = append(out, trial{s.Name, s.Also, s.Labels, s.Seed, s.print, s.why.Kind, s.reason(), s.dir, s.why.Changes, written(memory[i]).cpu})
 	}
 	return a.printJSON(out)
 }

@@ -40,7 +40,7 @@ Ctrl-C stops after the step at work and saves it: the same command goes on from 
 }
 
 func (a *app) run(ctx context.Context, path string, o trialOptions) error {
-	_, trials, err := o.trials(path)
+	file, trials, err := o.trials(path)
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,9 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 		return err
 	}
 	defer w.engine.Close()
+	if err := a.recordStudy(file, w.trials, o.only != nil); err != nil {
+		return err
+	}
 	return a.runAll(ctx, w)
 }
 
@@ -141,6 +144,9 @@ func (a *app) runAll(ctx context.Context, w *work) error {
 }
 
 func (a *app) runTrial(ctx context.Context, w *work, s scheduled) error {
+	if err := a.fits(s.Name, s.inputs); err != nil {
+		return err
+	}
 	files, err := s.files()
 	if err != nil {
 		return err

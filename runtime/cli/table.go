@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mixr/runtime/report"
+	"mixr/runtime/spec"
 	"mixr/runtime/table"
 )
 
@@ -133,13 +134,15 @@ func (a *app) findStudy(name string) (*report.Study, error) {
 
 // recordStudy writes down which run each trial of a study has, for mixr table and mixr diff. With some, they are not all trials that the
 // file has.
-func (a *app) recordStudy(all []scheduled, some bool) error {
-	all = ends(all)
-	s := table.Study{Name: all[0].Labels["study"]}
-	if s.Name == "" {
+func (a *app) recordStudy(file *spec.File, all []scheduled, some bool) error {
+	if !file.Study {
 		return nil
 	}
-	for _, t := range all {
+	s := table.Study{Name: file.Name}
+	for _, r := range file.Rungs {
+		s.Rungs = append(s.Rungs, r.Name)
+	}
+	for _, t := range ends(all) {
 		rungs := []string{t.Labels["rung"]}
 		for _, also := range t.Also {
 			rungs = append(rungs, rungOf(also))

@@ -24,13 +24,16 @@ type Sizes struct {
 
 // Part is memory for one purpose.
 type Part struct {
-	Name  string
-	Bytes int64
-	What  string // for a reader
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+	What  string `json:"what"` // for a reader
 }
 
 // Memory is what a process takes that runs a trial, by purpose.
 type Memory []Part
+
+// ProgramPart is the name of the part that stays on the host where tensors are on a device.
+const ProgramPart = "program"
 
 // Total is the sum, in bytes.
 func (m Memory) Total() int64 {
@@ -78,7 +81,7 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 	for _, g := range p.Graphs() {
 		nodes += g.Nodes()
 	}
-	add("program", bytesOfLibrary+int64(nodes)*bytesPerNode, "ONNX Runtime and sessions of %d nodes", nodes)
+	add(ProgramPart, bytesOfLibrary+int64(nodes)*bytesPerNode, "ONNX Runtime and sessions of %d nodes", nodes)
 	return m, nil
 }
 

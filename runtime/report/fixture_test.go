@@ -32,7 +32,7 @@ func evalRow(source, task string, i int, when string, right bool) table.Eval {
 }
 
 // writeRun makes a finished run of four steps with the given evaluation.
-func writeRun(t *testing.T, results, name string, m table.Manifest, prov table.Provenance, eval []table.Eval) string {
+func writeRun(t testing.TB, results, name string, m table.Manifest, prov table.Provenance, eval []table.Eval) string {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()

@@ -50,6 +50,8 @@ func ReadStudy(results, name string) (*Study, error) {
 		}
 		s.add(t.Rung, Replicate{t.Seed, dir})
 	}
+	at := func(r Rung) int { return slices.Index(record.Rungs, r.Name) }
+	slices.SortStableFunc(s.Rungs, func(x, y Rung) int { return at(x) - at(y) })
 	return s, nil
 }
 
@@ -72,7 +74,7 @@ func labelled(results, name string) (*Study, error) {
 				return nil, err
 			}
 			key := m.Labels["rung"] + "/" + strconv.FormatUint(m.Seed, 10)
-			if m.Labels["study"] == name && !seen[key] {
+			if of, ok := m.Labels["study"]; ok && of == name && !seen[key] {
 				seen[key] = true
 				s.add(m.Labels["rung"], Replicate{m.Seed, r.Dir})
 			}

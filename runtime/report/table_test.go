@@ -51,7 +51,7 @@ func ladder(t *testing.T, seeds int) (results string) {
 // record writes the record of the study that ladder makes.
 func record(t *testing.T, results string, seeds int) {
 	t.Helper()
-	s := table.Study{Name: "ladder"}
+	s := table.Study{Name: "ladder", Rungs: []string{"base", "+mcq", "+kl"}}
 	for r, rung := range []string{"base", "+mcq", "+kl"} {
 		for seed := 1; seed <= seeds; seed++ {
 			s.Trials = append(s.Trials, table.StudyTrial{Rung: rung, Seed: uint64(seed), Run: fmt.Sprintf("ladder-%d%d", r, seed)})
@@ -173,7 +173,7 @@ func TestReadStudy(t *testing.T) {
 		t.Errorf("other: %v", err)
 	}
 	// Part of the study ran again: what did not stays.
-	more := table.Study{Name: "ladder", Trials: []table.StudyTrial{{Rung: "base", Seed: 2, Run: "ladder-11"}, {Rung: "+new", Seed: 1, Run: "none"}}}
+	more := table.Study{Name: "ladder", Rungs: []string{"base", "+mcq", "+kl", "+new"}, Trials: []table.StudyTrial{{Rung: "base", Seed: 2, Run: "ladder-11"}, {Rung: "+new", Seed: 1, Run: "none"}}}
 	if err := table.WriteStudy(results, more, true); err != nil {
 		t.Fatal(err)
 	}

@@ -106,13 +106,17 @@ func (c *Comparison) specBlocks(d *document) {
 	if len(c.Spec.Changed) == 1 {
 		differ = "value differs"
 	}
+	d.add(heading(fmt.Sprintf("Spec: %d %s, %d equal", len(c.Spec.Changed), differ, c.Spec.Equal)), specGrid(c.Spec))
+}
+
+func specGrid(s SpecDiff) grid {
 	g := grid{headers: []string{"value", "", "", "written at"}}
-	for _, ch := range c.Spec.Changed {
+	for _, ch := range s.Changed {
 		g.rows = append(g.rows,
 			[]cell{{text: ch.Path}, {text: "A"}, {text: ch.A.value()}, {ch.A.Where, quiet}},
 			[]cell{{}, {text: "B"}, {text: ch.B.value()}, {ch.B.Where, quiet}})
 	}
-	d.add(heading(fmt.Sprintf("Spec: %d %s, %d equal", len(c.Spec.Changed), differ, c.Spec.Equal)), g)
+	return g
 }
 
 func (d Side) value() string {

@@ -16,7 +16,7 @@ func verdict(d Delta, metric string) string {
 	t := d.Test
 	switch {
 	case d.Interval == nil && d.Delta == 0:
-		return fmt.Sprintf("no difference: B's %s equals A's on every one of %s.", metric, count(d.N, "example"))
+		return fmt.Sprintf("no difference seen: B's %s equals A's on every one of %s.", metric, count(d.N, "example"))
 	case d.Seeds < fewestSeeds:
 		return fmt.Sprintf("undecided. %s; telling that from what training does by chance takes at least %d seeds a side.", seen, fewestSeeds)
 	case t == nil:

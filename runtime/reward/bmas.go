@@ -49,8 +49,13 @@ func (e *Embedding) Embed(text string) ([][]float32, error) {
 
 // tokens returns the ids of a text's tokens beside their rows.
 func (e *Embedding) tokens(text string) (ids []int, rows [][]float32, err error) {
+	seen := map[int][]float32{}
 	for _, id := range e.encoder.Encode(text) {
 		if e.special[id] {
+			continue
+		}
+		if row, ok := seen[id]; ok { // one slice a token: cosines computes it once
+			ids, rows = append(ids, id), append(rows, row)
 			continue
 		}
 		if id < 0 || (id+1)*e.width > len(e.table) {
@@ -64,7 +69,8 @@ func (e *Embedding) tokens(text string) (ids []int, rows [][]float32, err error)
 			}
 			row = centred
 		}
-		ids, rows = append(ids, id), append(rows, unitRow(row))
+		seen[id] = unitRow(row)
+		ids, rows = append(ids, id), append(rows, seen[id])
 	}
 	return ids, rows, nil
 }
@@ -111,23 +117,6 @@ func Similarity(e, f [][]float32) float64 {
 	}
 	forward, backward := directions(cosines(e, f), nil, nil)
 	return min(1, max(0, (forward+backward)/2))
-}
-
-// cosines is S = E F', [m][n] in one slice.
-func cosines(e, f [][]float32) [][]float64 {
-	all := make([]float64, len(e)*len(f))
-	s := make([][]float64, len(e))
-	for i, a := range e {
-		s[i] = all[i*len(f) : (i+1)*len(f)]
-		for j, b := range f {
-			var dot float64
-			for k := range a {
-				dot += float64(a[k]) * float64(b[k]) // exact product, as in unitRow
-			}
-			s[i][j] = dot
-		}
-	}
-	return s
 }
 
 // directions returns mean_i max_j S_ij and mean_j max_i S_ij, weighted by u [m] and v [n]; nil = equal weights.

@@ -30,7 +30,7 @@ func readMath(s string) (quantity, bool) {
 			return q, true
 		}
 	}
-	p := expression{text: signs.Replace(hedge.ReplaceAllString(s, ""))}
+	p := expression{text: piWord.ReplaceAllString(signs.Replace(hedge.ReplaceAllString(s, "")), "\u03c0$1")}
 	value, ok := p.sum(0)
 	rest := strings.TrimSpace(power.Replace(p.text[p.at:]))
 	switch {
@@ -56,8 +56,11 @@ var (
 
 	// signs writes each operation in one way.
 	signs = strings.NewReplacer(`\times`, "*", `\cdot`, "*", "\u00d7", "*", "\u22c5", "*", "\u00b7", "*", `\div`, "/", "\u00f7", "/", "\u2044", "/",
-		`\left`, "", `\right`, "", `\sqrt`, "\u221a", "sqrt", "\u221a", `\pi`, "\u03c0", "pi", "\u03c0", `\dfrac`, `\frac`, `\tfrac`, `\frac`,
+		`\left`, "", `\right`, "", `\sqrt`, "\u221a", "sqrt", "\u221a", `\pi`, "\u03c0", `\dfrac`, `\frac`, `\tfrac`, `\frac`,
 		" x 10^", "*10^", "x10^", "*10^", `\text`, "", `\mathrm`, "", `\!`, "", "~", " ")
+
+	// piWord is pi as a word, which may hang on a number: 9pi.
+	piWord = regexp.MustCompile(`(?i)\bpi\b|pi(?:$|(\P{L}))`)
 
 	// power takes the markup off a unit's power: cm^{2}.
 	power = strings.NewReplacer("^", "", "{", "", "}", "", `\`, "")

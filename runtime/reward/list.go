@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// between separates items: a semicolon, a line break, "and", or a comma before a blank or an item that is no digit ("1,000" is one).
-var between = regexp.MustCompile(`\s*(?:;|\n|,\s+and\s|,\s|\s(?:and|&)\s|,(\D))\s*`)
+// between separates items: a semicolon, which a line break becomes, "and", or a comma before a blank or an item that is no digit ("1,000" is one).
+var between = regexp.MustCompile(`\s*(?:;|,\s+and\s|,\s|\s(?:and|&)\s|,(\D))\s*`)
 
 // items splits a text into what it lists. In brackets every comma separates.
 func items(s string) []string {
-	s = strings.TrimSpace(s)
+	s = plain(strings.ReplaceAll(strings.TrimSpace(s), "\n", " ; "))
 	var parts []string
 	if inner, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(inner, "]") {
 		parts = strings.Split(strings.TrimSuffix(inner, "]"), ",")

@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // version of every table's columns; it stands in the file's metadata as "mixr.table" = "metrics/1".
@@ -65,7 +67,17 @@ func (e *encoder[R]) close() error {
 
 // decode reads all rows of a Parquet file after checking that it holds exactly the columns of R: the Parquet library
 // would read an added column as zero, drop one it does not know, and convert int64 to string, all in silence.
+//
+// The Parquet library panics on some damaged files; that is an error here.
 func decode[R Row](data []byte) (rows []R, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			rows, err = nil, fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	if err := checkEnds(data); err != nil {
+		return nil, err
+	}
 	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, err
@@ -76,17 +88,41 @@ func decode[R Row](data []byte) (rows []R, err error) {
 	if err := sameColumns(columns(f.Schema()), columns(schemaOf[R]())); err != nil {
 		return nil, err
 	}
-	rows = make([]R, f.NumRows())
+	for _, group := range f.Metadata().RowGroups {
+		for _, c := range group.Columns {
+			// The library takes memory without end for damaged LZ4.
+			if c.MetaData.Codec != format.Zstd {
+				return nil, fmt.Errorf("column %s is compressed by %v, mixr writes zstd: damaged, or written by another program",
+					strings.Join(c.MetaData.PathInSchema, "."), c.MetaData.Codec)
+			}
+		}
+	}
+	// The number of rows in the footer of a damaged file may be anything, so memory is taken as rows come.
 	r := parquet.NewGenericReader[R](f)
 	defer r.Close()
-	for n := 0; n < len(rows); {
-		k, err := r.Read(rows[n:])
-		n += k
-		if n < len(rows) && (k == 0 || err != nil && !errors.Is(err, io.EOF)) {
-			return nil, fmt.Errorf("row %d of %d: %w", n, len(rows), errors.Join(err, io.ErrUnexpectedEOF))
+	block := make([]R, min(f.NumRows(), blockRows))
+	for want := int(f.NumRows()); len(rows) < want; {
+		k, err := r.Read(block[:min(len(block), want-len(rows))])
+		rows = append(rows, block[:k]...)
+		clear(block) // its slices belong to rows now
+		if len(rows) < want && (k == 0 || err != nil && !errors.Is(err, io.EOF)) {
+			return nil, fmt.Errorf("row %d of %d: %w", len(rows), want, errors.Join(err, io.ErrUnexpectedEOF))
 		}
 	}
 	return rows, nil
+}
+
+// checkEnds refuses what does not begin and end like a Parquet file. The library takes as much memory for the footer as the file says
+// it has bytes.
+func checkEnds(data []byte) error {
+	const magic, ends = "PAR1", 4 + 8 // the magic in front; length of the footer and the magic behind
+	if len(data) < ends || string(data[:4]) != magic || string(data[len(data)-4:]) != magic {
+		return errors.New("no Parquet file, or truncated")
+	}
+	if n := binary.LittleEndian.Uint32(data[len(data)-8:]); int64(n) > int64(len(data)-ends) {
+		return fmt.Errorf("damaged: a footer of %d bytes in a file of %d", n, len(data))
+	}
+	return nil
 }
 
 func tableVersion[R Row]() string { return fmt.Sprintf("%s/%d", Name[R](), version) }

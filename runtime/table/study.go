@@ -16,11 +16,12 @@ import (
 // StudyFormat is the version of a study's record; a reader refuses any other.
 const StudyFormat = "mixr.study/1"
 
-// Study is the record of a study: which run each of its trials has, in the order of rungs and seeds. A run's own manifest cannot say
+// Study is the record of a study: which run each of its trials has. A run's own manifest cannot say
 // that: a trial that equals another, of this study or an older one, has that one's run.
 type Study struct {
 	Format string       `json:"format"`
 	Name   string       `json:"name"`
+	Rungs  []string     `json:"rungs"` // in the order of the ladder
 	Trials []StudyTrial `json:"trials"`
 }
 
