@@ -68,18 +68,6 @@ func ambiguous(name string, found []report.Listing) error {
 	return usagef("%q fits %s; name one of\n%s", name, counted(len(found), "run"), strings.TrimRight(text.String(), "\n"))
 }
 
-func (a *app) findRuns(names []string) ([]string, error) {
-	var dirs []string
-	for _, name := range names {
-		dir, err := a.findRun(name)
-		if err != nil {
-			return nil, err
-		}
-		dirs = append(dirs, dir)
-	}
-	return dirs, nil
-}
-
 // runNames is how commands describe a run's name in their help.
 const runNames = `A run is named by its folder, the folder's name in results, its trial, or the beginning of the
 folder's name or of its fingerprint.`

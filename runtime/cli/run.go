@@ -176,7 +176,12 @@ func (a *app) printEnd(all []scheduled) error {
 		if err := a.printStudy(all); err != nil {
 			return err
 		}
-		a.printNext("ls", "diff "+filepath.Base(first.dir)+" "+filepath.Base(last.dir))
+		study := first.Labels["study"]
+		next := []string{"table " + study}
+		if from, to := first.Labels["rung"], last.Labels["rung"]; from != to {
+			next = append(next, fmt.Sprintf("diff %s/%s %s/%s", study, from, study, to))
+		}
+		a.printNext(next...)
 		return nil
 	}
 	if first.why.Kind == plan.Skip {

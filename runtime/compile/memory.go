@@ -44,11 +44,14 @@ func (m Memory) Total() int64 {
 	return sum
 }
 
-// What a process takes before it computes, measured with ONNX Runtime 1.30 on Linux.
+// What a process takes besides, measured with ONNX Runtime 1.30 on Linux: for code that has run and Go's heap, and for sessions.
 const (
-	bytesOfLibrary = 80e6
+	bytesOfLibrary = 95e6
 	bytesPerNode   = 9e3
 )
+
+// unforeseen is what the arena grows beyond the walk's: sizes of the steps before, and workers that take turns.
+const unforeseen = 1.05
 
 // Memory estimates what the trial takes where it runs: the tensors that live as long as it does, and what ONNX Runtime's arena grows to
 // over the phases of a step, one after the other, with all sizes at their largest.
@@ -68,15 +71,18 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 	add("moments", 2*trained, "of AdamW, of %.4g million trained parameters", float64(trained)/4e6)
 	add("gradient", trained, "summed over the units of an update")
 
-	w := walk{program: p, Sizes: s}
+	w := walk{program: p, Sizes: s, sets: (held + lanes - 1) / lanes}
 	w.steps()
 	if w.err != nil {
 		return nil, fmt.Errorf("memory: %w", w.err)
 	}
 	for _, phase := range w.phases {
-		add(phase.Name, int64(lanes)*phase.Bytes, "%s, on %d workers", phase.What, lanes)
+		bytes := int64(lanes) * phase.Bytes
+		if phase.Name == "gradient pass" { // every lane has counted as many units as the one that has most
+			bytes -= int64(w.sets*lanes-held) * trained
+		}
+		add(phase.Name, bytes, "%s, on %d workers", phase.What, lanes)
 	}
-	add("gradients in flight", int64(max(0, held-lanes))*trained, "of units that wait to be added")
 	nodes := 0
 	for _, g := range p.Graphs() {
 		nodes += g.Nodes()
@@ -97,6 +103,7 @@ type walk struct {
 	Sizes
 	program *Program
 	arena   graph.Arena
+	sets    int    // units whose gradients exist at once, of one lane
 	inputs  int64  // what the host feeds in the phase at work
 	phases  []Part // what each adds to what is there already
 	err     error
@@ -104,7 +111,7 @@ type walk struct {
 
 // phase notes by how much the arena has grown since the phase before, and what the host has fed.
 func (w *walk) phase(name, what string) {
-	bytes := w.inputs + w.arena.Total()
+	bytes := w.inputs + int64(unforeseen*float64(w.arena.Total()))
 	for _, p := range w.phases {
 		bytes -= p.Bytes
 	}
@@ -136,7 +143,7 @@ func (w *walk) feed(g *graph.Graph, sizes map[string]int, but ...string) {
 			w.err = err
 			return
 		}
-		w.inputs += bytes
+		w.inputs += 2 * bytes // what the host laid out, and the tensor that it was copied to
 	}
 }
 
@@ -163,11 +170,20 @@ func (w *walk) steps() {
 	unit := w.symbols(rows, tokens)
 	unit["C"] = selected
 	what := fmt.Sprintf("%d rows of %d tokens", rows, tokens)
+	scores := p.HasReference || !p.OnPolicy && p.Variant.Name != ""
 	if p.Layered != nil {
-		w.layered(unit, rows*tokens)
+		if scores {
+			w.layeredScore(unit)
+			w.phase("score", what+", layer by layer")
+		}
+		w.feed(p.Layered.Embed, unit)
+		w.feed(p.Layered.LayerGradient, unit, "ids", "x", "d")
+		w.feed(p.Layered.VisionGradient, unit, "d")
+		w.inputs += 4 * int64(rows*tokens*p.Model.Decoder().Width) // the gradient behind the norm
+		w.units(func() graph.Held { return w.layered(unit) })
 		w.phase("gradient pass", what+", layer by layer")
 	} else {
-		if p.HasReference || !p.OnPolicy {
+		if scores {
 			w.arena.Release(w.run(p.Score, unit))
 			w.feed(p.Score, unit)
 			if p.HasReference && !p.OnPolicy {
@@ -175,7 +191,7 @@ func (w *walk) steps() {
 			}
 			w.phase("score", what)
 		}
-		w.arena.Release(w.run(p.Gradient, unit))
+		w.units(func() graph.Held { return w.run(p.Gradient, unit) })
 		w.feed(p.Gradient, unit)
 		w.phase("gradient pass", what)
 	}
@@ -183,42 +199,69 @@ func (w *walk) steps() {
 	w.phase("optimizer", "intermediate results")
 }
 
-// layered is train's pass over a unit: forward, keeping the inputs of the layers, and back.
-func (w *walk) layered(unit map[string]int, tokens int) {
+// units computes as many units as may exist at once, and one more in the place of the first. What stays of each fragments the arena.
+func (w *walk) units(gradient func() graph.Held) {
+	var waiting []graph.Held
+	for range w.sets + 1 {
+		if len(waiting) == w.sets {
+			w.arena.Release(waiting[0])
+			waiting = waiting[1:]
+		}
+		waiting = append(waiting, gradient())
+	}
+	for _, h := range waiting {
+		w.arena.Release(h)
+	}
+}
+
+// layeredScore is train's pass that only scores.
+func (w *walk) layeredScore(unit map[string]int) {
+	l := w.program.Layered
+	state := w.run(l.Embed, unit)
+	for range w.program.Model.Decoder().Layers {
+		next := w.run(l.Layer, unit)
+		w.arena.Release(state)
+		state = next
+	}
+	w.arena.Release(w.run(l.Score, chunk(unit)))
+	w.arena.Release(state)
+}
+
+// chunk are the sizes of one run of the head.
+func chunk(unit map[string]int) map[string]int {
+	return map[string]int{"C": min(unit["C"], HeadRows), "N": unit["N"], "T": unit["T"]}
+}
+
+// layered is train's pass over a unit: forward, keeping the inputs of the layers, and back. It returns the gradients.
+func (w *walk) layered(unit map[string]int) graph.Held {
 	l, c := w.program.Layered, w.program.Model.Decoder()
 	layer := l.Layer
 	if l.Train != nil {
 		layer = l.Train
 	}
-	w.feed(l.Embed, unit)
-	w.feed(l.LayerGradient, unit, "ids", "x", "d")
-	w.inputs += 4 * int64(tokens*c.Width) // the gradient behind the norm
 	states := []graph.Held{w.run(l.Embed, unit)}
 	for range c.Layers {
 		states = append(states, w.run(layer, unit))
 	}
 	gradients := graph.Held{}
-	keep := func(out graph.Held, but string, as int) {
+	keep := func(out graph.Held, layer int) { // the first gradient of each parameter stays, others are added to it
 		for name, b := range out {
-			switch {
-			case name == but:
-			case strings.HasPrefix(name, "g.") && gradients[fmt.Sprint(name, as)] == nil:
-				gradients[fmt.Sprint(name, as)] = b
+			if as := w.program.InLayer(name, layer); strings.HasPrefix(name, "g.") && gradients[as] == nil {
+				gradients[as] = b
 				delete(out, name)
 			}
 		}
 	}
-	chunk := map[string]int{"C": min(unit["C"], HeadRows), "N": unit["N"], "T": unit["T"]}
 	for range (unit["C"] + HeadRows - 1) / HeadRows {
-		out := w.run(l.Head, chunk)
-		keep(out, "", 0)
+		out := w.run(l.Head, chunk(unit))
+		keep(out, 0)
 		w.arena.Release(out)
 	}
 	var d graph.Held
-	back := func(g *graph.Graph, state graph.Held, as int) {
+	back := func(g *graph.Graph, state graph.Held, layer int) {
 		out := w.run(g, unit)
 		w.arena.Release(d)
-		keep(out, "dx", as)
+		keep(out, layer)
 		d = out
 		w.arena.Release(state)
 	}
@@ -227,12 +270,13 @@ func (w *walk) layered(unit map[string]int, tokens int) {
 		back(l.LayerGradient, states[i], i)
 	}
 	out := w.run(l.EmbedGradient, unit)
-	keep(out, "dfeatures", 0)
+	keep(out, 0)
 	vision := w.run(l.VisionGradient, unit)
-	w.feed(l.VisionGradient, unit, "d")
-	for _, h := range []graph.Held{d, out, vision, gradients} {
+	keep(vision, 0)
+	for _, h := range []graph.Held{d, out, vision} {
 		w.arena.Release(h)
 	}
+	return gradients
 }
 
 // symbols are the sizes of the symbols of N rows of T tokens with the pictures of each.

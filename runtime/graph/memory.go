@@ -7,27 +7,54 @@ import (
 	"strings"
 )
 
-// Arena follows ONNX Runtime's allocator, the best-fit arena with growth as requested: how much memory it has taken from the system
-// after some runs, and so what fragments cost. Memory that it has taken it keeps.
+// Arena follows ONNX Runtime's allocator, the best-fit arena that grows by powers of two: how much memory is resident after some runs,
+// and so what fragments cost. Memory that it has taken it keeps, and what it has taken without using it is not resident.
 type Arena struct {
-	free  []*block
-	total int64
+	free    []*block
+	regions []*region
+	next    int64 // size of the next region
 }
+
+// region is what was taken from the system at once.
+type region struct{ touched int64 }
 
 // block is a stretch of a region; its neighbours there are merged with it when all are free.
 type block struct {
-	size       int64
+	in         *region
+	at, size   int64
 	used       bool
 	prev, next *block
 }
 
 const (
 	arenaGrain  = 256       // sizes are multiples of it
+	arenaFirst  = 1 << 20   // size of the first region; each is twice the one before, or more if it must be
+	arenaMost   = 1 << 30   // a region is not larger unless it must be
 	arenaUnused = 128 << 20 // the most that stays unused at the end of a block; a block of twice the size is cut as well
 )
 
-// Total is the memory that the arena has taken, in bytes.
-func (a *Arena) Total() int64 { return a.total }
+// Total is how much of the arena's memory is resident, in bytes.
+func (a *Arena) Total() (bytes int64) {
+	for _, r := range a.regions {
+		bytes += r.touched
+	}
+	return bytes
+}
+
+// grow takes one more region, in which size fits.
+func (a *Arena) grow(size int64) {
+	a.next = max(a.next, arenaFirst)
+	enlarged := a.next < size
+	for a.next < size {
+		a.next *= 2
+	}
+	r := &region{}
+	a.regions = append(a.regions, r)
+	a.free = append(a.free, &block{in: r, size: a.next})
+	if !enlarged {
+		a.next = min(2*a.next, arenaMost)
+	}
+}
 
 func (a *Arena) take(bytes int64) *block {
 	size := max(1, (bytes+arenaGrain-1)/arenaGrain) * arenaGrain
@@ -38,20 +65,21 @@ func (a *Arena) take(bytes int64) *block {
 		}
 	}
 	if best < 0 {
-		a.total += size
-		return &block{size: size, used: true}
+		best = len(a.free)
+		a.grow(size)
 	}
 	b := a.free[best]
 	a.free = slices.Delete(a.free, best, best+1)
 	b.used = true
 	if b.size >= 2*size || b.size-size >= arenaUnused {
-		rest := &block{size: b.size - size, prev: b, next: b.next}
+		rest := &block{in: b.in, at: b.at + size, size: b.size - size, prev: b, next: b.next}
 		if b.next != nil {
 			b.next.prev = rest
 		}
 		b.size, b.next = size, rest
 		a.free = append(a.free, rest)
 	}
+	b.in.touched = max(b.in.touched, b.at+size)
 	return b
 }
 

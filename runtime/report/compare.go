@@ -196,6 +196,7 @@ func pairSamples(a, b []table.Eval) []pair {
 	for _, r := range a {
 		if other, ok := of[r.Sample]; ok {
 			pairs = append(pairs, pair{a: r, b: other})
+			delete(of, r.Sample) // a sample that stands in a table twice has one partner
 		}
 	}
 	slices.SortFunc(pairs, func(x, y pair) int { return cmp.Compare(x.a.Sample, y.a.Sample) })

@@ -1,5 +1,6 @@
 // Package report compares runs. In: run folders, read through package table. Out: plain values that marshal to JSON
-// (Diff, Gain, List, Show), and a terminal text of each. It never writes into a run, never loads a model, and claims no
+// (Comparison, StudyComparison, Table, Gain, Listing, Run), and pages of each: for a terminal, and of comparisons and tables in
+// Markdown and HTML too, of tables in LaTeX and CSV. It never writes into a run, never loads a model, and claims no
 // more than its numbers carry: every difference comes with an interval and the number of examples behind it, and what a
 // single seed cannot show is said beside it.
 //

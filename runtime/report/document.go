@@ -117,7 +117,11 @@ func (s Style) draw(g grid) string {
 			rows[i] = append(rows[i], s.cell(c))
 		}
 	}
-	return s.grid(g.headers, rows)
+	headers := make([]string, len(g.headers))
+	for i, h := range g.headers {
+		headers[i] = Printable(h)
+	}
+	return s.grid(headers, rows)
 }
 
 func (s Style) cell(c cell) string {

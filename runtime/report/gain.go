@@ -39,13 +39,18 @@ func ReadGain(dir string) (*Gain, error) {
 	if err != nil {
 		return nil, err
 	}
+	rows, left := measure(rows, Metrics[0])
 	examples, unmatched := match(at(rows, before), at(rows, after))
 	if len(at(rows, after)) == 0 {
 		g.Warnings = []string{"no evaluation after training yet"}
 		return g, nil
 	}
 	g.Deltas, g.Unmatched = deltas(examples, m.Fingerprint["combined"]+"|gain"), unmatched
-	g.Warnings = append(unmatched.warnings("before", "after"), oneSeed)
+	g.Warnings = unmatched.warnings("before", "after")
+	if left > 0 {
+		g.Warnings = append(g.Warnings, without(left, Metrics[0]))
+	}
+	g.Warnings = append(g.Warnings, oneSeed)
 	return g, nil
 }
 

@@ -159,7 +159,7 @@ func evaluations(side string, members []member, metric string) (runs []evaluated
 		}
 		rows, left := measure(rows, metric)
 		if left > 0 {
-			warnings = append(warnings, fmt.Sprintf("%s: %d completions left out: %s is null there", name, left, metric))
+			warnings = append(warnings, name+": "+without(left, metric))
 		}
 		if len(rows) > 0 {
 			runs = append(runs, evaluated{m, rows})

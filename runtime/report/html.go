@@ -46,11 +46,11 @@ func (d *document) html(w io.Writer) error {
 		case exhibit:
 			fmt.Fprintf(&out, "<section>\n<h3>%s</h3>\n", htmlText(b.head))
 			for _, f := range b.facts {
-				fmt.Fprintf(&out, "<p class=\"line\"><span class=\"quiet\">%s</span> %s</p>\n", f.name, htmlText(f.text))
+				fmt.Fprintf(&out, "<p class=\"line\"><span class=\"quiet\">%s</span> %s</p>\n", f.name, htmlText(cut(f.text, pageChars)))
 			}
 			out.WriteString("<div class=\"sides\">\n")
 			for _, side := range []fact{{"A", b.a}, {"B", b.b}} {
-				fmt.Fprintf(&out, "<figure><figcaption>%s</figcaption><pre>%s</pre></figure>\n", side.name, htmlText(side.text))
+				fmt.Fprintf(&out, "<figure><figcaption>%s</figcaption><pre>%s</pre></figure>\n", side.name, htmlText(cut(side.text, pageChars)))
 			}
 			out.WriteString("</div>\n</section>\n")
 		}
@@ -95,6 +95,9 @@ func htmlCell(c cell) string {
 	}
 	return text
 }
+
+// pageChars is how much of a completion a page holds: all of any but one that never ended.
+const pageChars = 20_000
 
 func htmlText(text string) string { return html.EscapeString(Printable(text)) }
 

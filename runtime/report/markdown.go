@@ -30,7 +30,7 @@ func (d *document) markdown(w io.Writer) error {
 			out.WriteString("\n")
 		case notes:
 			for _, n := range b {
-				fmt.Fprintf(&out, "> note: %s\n", markdownText(n))
+				fmt.Fprintf(&out, "- note: %s\n", markdownText(n))
 			}
 			out.WriteString("\n")
 		case grid:
@@ -87,7 +87,7 @@ func markdownText(text string) string {
 
 var markdownEscapes = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "\n", "<br>",
-	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "|", `\|`, "#", `\#`, "~", `\~`,
+	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "|", `\|`, "#", `\#`, "~", `\~`, "$", `\$`,
 )
 
 // fenced puts a text into a fence that no line of it can close.

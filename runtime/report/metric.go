@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -10,7 +11,8 @@ import (
 // Metrics are the columns of table eval that can be compared; the first is the default.
 var Metrics = []string{"reward", "correct", "parsed", "format", "matching", "chart", "iou", "bmas"}
 
-// measure puts a metric in the place of the reward, and leaves out the rows in which it is null or not finite.
+// measure puts a metric in the place of the reward, and leaves out the rows in which it is null, NaN or infinite. mixr writes no such
+// reward, others may.
 func measure(rows []table.Eval, metric string) (kept []table.Eval, left int) {
 	of := func(r *table.Eval) *float64 { return &r.Reward }
 	switch metric {
@@ -32,10 +34,23 @@ func measure(rows []table.Eval, metric string) (kept []table.Eval, left int) {
 	kept = slices.Clone(rows)
 	n := 0
 	for _, r := range kept {
-		if x := of(&r); x != nil && !math.IsNaN(*x) && !math.IsInf(*x, 0) {
+		if x := finite(of(&r)); x != nil {
 			kept[n], kept[n].Reward = r, *x
 			n++
 		}
 	}
 	return kept[:n], len(rows) - n
+}
+
+// without says how many rows measure left out.
+func without(left int, metric string) string {
+	return fmt.Sprintf("%s left out: %s is null, NaN or infinite there", count(left, "completion"), metric)
+}
+
+// finite is x, or nil where it is no number that can be drawn or added.
+func finite(x *float64) *float64 {
+	if x == nil || math.IsNaN(*x) || math.IsInf(*x, 0) {
+		return nil
+	}
+	return x
 }

@@ -39,9 +39,12 @@ func ReadEvaluation(dir string) (*Evaluation, error) {
 		return nil, err
 	}
 	e := &Evaluation{Scores: []Score{}}
-	rows = at(rows, after)
+	rows, left := measure(at(rows, after), Metrics[0])
+	if left > 0 {
+		e.Warnings = append(e.Warnings, without(left, Metrics[0]))
+	}
 	if len(rows) == 0 {
-		e.Warnings = []string{"no evaluation yet"}
+		e.Warnings = append(e.Warnings, "no evaluation yet")
 		return e, nil
 	}
 	examples, _ := match(rows, rows)
@@ -68,7 +71,7 @@ func score(task, source string, examples []example, key string) Score {
 		for _, e := range examples {
 			v := 0.0
 			for _, p := range e.pairs {
-				x := of(p.a)
+				x := finite(of(p.a))
 				if x == nil {
 					return nil, nil
 				}

@@ -84,7 +84,7 @@ func curves(rows []table.Metrics) []Curve {
 	} {
 		curve, seen := Curve{Name: c.name}, false
 		for _, m := range rows {
-			v := c.of(m)
+			v := finite(c.of(m))
 			seen = seen || v != nil
 			curve.Values = append(curve.Values, v)
 		}
@@ -99,6 +99,9 @@ func cost(rows []table.Timing) Cost {
 	var c Cost
 	speeds := 0
 	for _, t := range rows {
+		if finite(&t.WallS) == nil || finite(t.TokPerS) == nil && t.TokPerS != nil {
+			continue
+		}
 		c.WallS += t.WallS
 		c.HostPeakB = max(c.HostPeakB, t.HostPeakB)
 		if t.TokPerS != nil {

@@ -32,7 +32,7 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 			steps = "-"
 		}
 		row := []string{
-			Printable(filepath.Base(l.Dir)), l.State, l.Stage, fmt.Sprint(l.Seed), steps,
+			Printable(filepath.Base(l.Dir)), Printable(l.State), Printable(l.Stage), fmt.Sprint(l.Seed), steps,
 			optional(l.Before), optional(l.After), l.Start.Local().Format(minute),
 		}
 		if trials {
@@ -45,7 +45,7 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 	}
 	for _, l := range runs {
 		if l.Broken != "" {
-			p.line("%s: cannot be read: %s", Printable(filepath.Base(l.Dir)), l.Broken)
+			p.line("%s: cannot be read: %s", Printable(filepath.Base(l.Dir)), Printable(l.Broken))
 		}
 	}
 	return p.err
@@ -57,16 +57,16 @@ func (r *Run) Text(w io.Writer, s Style) error {
 	p.line("%s", s.join(r.RunID.line()))
 	fact := func(name, format string, args ...any) { p.line("  %-12s %s", name, fmt.Sprintf(format, args...)) }
 	if r.Stage == evalStage {
-		fact("stage", "%s", r.Stage)
+		fact("stage", "%s", Printable(r.Stage))
 	} else {
-		fact("stage", "%s, %d of %d steps", r.Stage, r.Step, r.Steps)
+		fact("stage", "%s, %d of %d steps", Printable(r.Stage), r.Step, r.Steps)
 	}
 	if r.Holder != nil {
 		fact("running", "%s", *r.Holder)
 	}
-	fact("fingerprint", "%s", r.Fingerprint)
+	fact("fingerprint", "%s", Printable(r.Fingerprint))
 	for _, name := range slices.Sorted(maps.Keys(r.Manifest.Versions)) {
-		fact(name, "%s", Printable(r.Manifest.Versions[name]))
+		fact(Printable(name), "%s", Printable(r.Manifest.Versions[name]))
 	}
 	for i := range r.Manifest.Attempts {
 		fact(fmt.Sprintf("attempt %d", i+1), "%s", r.attempt(i))

@@ -30,11 +30,7 @@ func (t *Table) Write(w io.Writer, format string, s Style) error {
 
 func (t *Table) document() *document {
 	d := &document{title: t.Study}
-	g := grid{headers: []string{"rung"}}
-	for _, c := range t.Components {
-		g.headers = append(g.headers, c)
-	}
-	g.headers = append(g.headers, ">seeds")
+	g := grid{headers: append(append([]string{"rung"}, t.Components...), ">seeds")}
 	for _, c := range t.Columns {
 		g.headers = append(g.headers, ">"+c)
 	}

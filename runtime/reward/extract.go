@@ -27,6 +27,9 @@ func newExtractor(places []string) (extractor, error) {
 			return nil, fmt.Errorf("rewards.extract: unknown place %q, want answer, unclosed, boxed, cue, last or whole", p)
 		}
 	}
+	if len(places) == 1 && places[0] == inAnswer {
+		return nil, nil
+	}
 	return places, nil
 }
 

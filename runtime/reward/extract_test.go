@@ -140,7 +140,11 @@ func FuzzExtract(f *testing.F) {
 			}
 		}
 		choice{strictness: leniently, letters: true, texts: true}.read(s, []string{"x", "y z", ""})
-		yesNo{leniently}.read(s)
 		yesNo{strictly}.read(s)
+		if v, ok := (yesNo{leniently}).read(s); ascii(s) {
+			if w, also := (yesNo{leniently}).read("\n " + strings.ToUpper(s) + " "); v != w || ok != also {
+				t.Errorf("%q: %t, %t, with other case and blanks %t, %t", s, v, ok, w, also)
+			}
+		}
 	})
 }

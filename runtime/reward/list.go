@@ -6,7 +6,7 @@ import (
 )
 
 // between separates items: a semicolon, which a line break becomes, "and", or a comma before a blank or an item that is no digit ("1,000" is one).
-var between = regexp.MustCompile(`\s*(?:;|,\s+and\s|,\s|\s(?:and|&)\s|,(\D))\s*`)
+var between = regexp.MustCompile(`\s*(?:;|,\s+and\s|,\s|\sand\s|,(\D))\s*`)
 
 // items splits a text into what it lists. In brackets every comma separates.
 func items(s string) []string {

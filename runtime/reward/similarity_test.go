@@ -127,7 +127,7 @@ type other struct{}
 
 func (other) Embed(string) ([][]float32, error) { return nil, nil }
 
-// TestCentred: the mean row of the table is (1.6-1, 1.8, 1)/27 of axes; it is subtracted before rows are scaled.
+// TestCentred: the mean row is subtracted before rows are scaled.
 func TestCentred(t *testing.T) {
 	e, err := NewEmbedding(letters{}, []float32{3, 1, 1, 3}, 2, nil) // mean (2, 2): rows become (1, -1) and (-1, 1)
 	if err != nil {
@@ -194,7 +194,7 @@ func TestSimilarityOptionsProperties(t *testing.T) {
 			if x := scoreOf(t, r, o, a, a); math.Abs(x-most) > 1e-5 {
 				t.Fatalf("%+v: %q with itself: %v", r, a, x)
 			}
-			if z := scoreOf(t, r, o, " "+a+"\n", b); z != x && scoreOf(t, r, o, a, b) != z {
+			if z := scoreOf(t, r, o, " "+a+"\n", b); z != x {
 				t.Fatalf("%+v: white space around %q changes %v", r, a, z)
 			}
 		}

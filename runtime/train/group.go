@@ -19,11 +19,16 @@ type group struct {
 
 // rollout renders one example and samples its completions.
 func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
-	g := &group{}
-	var err error
-	if g.prompt, err = l.prompter.render(ex); err != nil {
+	p, err := l.prompter.render(ex)
+	if err != nil {
 		return nil, err
 	}
+	return r.sampleGroup(l, p, s)
+}
+
+// sampleGroup samples the completions of a rendered prompt.
+func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
+	g := &group{prompt: p}
 	features, err := r.model.features(l.policy.vision, g.prompt)
 	if err != nil {
 		return nil, err
