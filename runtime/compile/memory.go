@@ -50,8 +50,12 @@ const (
 	bytesPerNode   = 9e3
 )
 
-// unforeseen is what the arena grows beyond the walk's: sizes of the steps before, and workers that take turns.
-const unforeseen = 1.05
+// By what factors the arena grows beyond that of a walk, as measured: for what the library does to graphs, and where several workers
+// take turns layer by layer, so that their blocks lie in between each other's.
+const (
+	unforeseen  = 1.05
+	interleaved = 1.2
+)
 
 // Memory estimates what the trial takes where it runs: the tensors that live as long as it does, and what ONNX Runtime's arena grows to
 // over the phases of a step, one after the other, with all sizes at their largest.
@@ -111,7 +115,11 @@ type walk struct {
 
 // phase notes by how much the arena has grown since the phase before, and what the host has fed.
 func (w *walk) phase(name, what string) {
-	bytes := w.inputs + int64(unforeseen*float64(w.arena.Total()))
+	factor := unforeseen
+	if w.program.Layered != nil && w.Workers > 1 {
+		factor = interleaved
+	}
+	bytes := w.inputs + int64(factor*float64(w.arena.Total()))
 	for _, p := range w.phases {
 		bytes -= p.Bytes
 	}

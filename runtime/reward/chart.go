@@ -18,8 +18,8 @@ import (
 // Against a numeric gold the answer counts iff |pred - gold|/|gold| <= tolerance, after currency signs, thousands
 // separators, percent signs, scale words and units are read as what they are (readQuantity, readings); a gold of 0 needs
 // |pred| <= 1e-9, and a gold year (a bare integer from 1900 to 2100) needs the very year: under the plain rule every
-// year within 101 of 2020 earns the full reward. Two fractions must be equal (25/12 may be a date). Against a textual gold the normalised texts must be equal. Several
-// golds: the best. ChartQA is the metric without any of this.
+// year within 101 of 2020 earns the full reward. Two fractions must be equal (25/12 may be a date). Against a textual gold the
+// normalised texts must be equal. Several golds: the best. ChartQA is the metric without any of this.
 //
 // The zero value of the other fields is this rule; they read more, or compare more strictly, where the experiment says so.
 type chart struct {
