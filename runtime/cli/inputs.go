@@ -24,7 +24,11 @@ func openAll(trials []plan.Trial, shelf *train.Shelf) ([]*train.Inputs, error) {
 	var mistakes spec.Diagnostics
 	var others []error
 	for _, t := range trials {
-		in, err := shelf.Open(t.Resolved)
+		open := shelf.Open
+		if t.After != "" {
+			open = shelf.OpenAfter
+		}
+		in, err := open(t.Resolved)
 		all = append(all, in)
 		var found spec.Diagnostics
 		switch {

@@ -29,6 +29,17 @@ func Open(r *spec.Resolved) (*Inputs, error) { return NewShelf().Open(r) }
 
 // Open is Open, reading only what is not on the shelf yet.
 func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
+	in, err := s.OpenAfter(r)
+	if err != nil {
+		return nil, err
+	}
+	in.WeightsHash, err = s.policyHash(in.Policy.Dir, r.Experiment.Policy.Init)
+	return in, err
+}
+
+// OpenAfter is Open for a later stage of a chain: its weights are those that the stage before will leave, so that none are looked for
+// and WeightsHash stays empty. The caller sets Weights before the run.
+func (s *Shelf) OpenAfter(r *spec.Resolved) (*Inputs, error) {
 	in := &Inputs{Experiment: r.Experiment}
 	from, err := r.Path("policy.from")
 	if err != nil {
@@ -61,10 +72,7 @@ func (s *Shelf) Open(r *spec.Resolved) (*Inputs, error) {
 	if err := in.checkRows(); err != nil {
 		return nil, err
 	}
-	if in.DataHash, err = s.dataHashes(in.Data); err != nil {
-		return nil, err
-	}
-	in.WeightsHash, err = s.policyHash(dir, r.Experiment.Policy.Init)
+	in.DataHash, err = s.dataHashes(in.Data)
 	return in, err
 }
 

@@ -2,7 +2,6 @@ package train
 
 import (
 	"encoding/json"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +30,7 @@ type step struct {
 	Policy                              spec.Policy
 }
 
-// What Program.Memory says is what a process then takes, within 10 %. Every case is a process of its own, whose peak the system keeps.
+// What Program.Memory says is what a process then takes, within 10 %, or with several workers up to 20 % more. Every case is a process of its own, whose peak the system keeps.
 // MIXR_TEST_PEAK=all runs the slow ones too: a table for the notes of a release.
 func TestPeakIsAsEstimated(t *testing.T) {
 	if testing.Short() {
@@ -67,8 +66,9 @@ func TestPeakIsAsEstimated(t *testing.T) {
 				estimate, _ := strconv.ParseFloat(string(found[1]), 64)
 				peak, _ := strconv.ParseFloat(string(found[2]), 64)
 				t.Logf("estimate %.0f MB, measured %.0f MB: %+.1f %%", estimate/1e6, peak/1e6, 100*(estimate/peak-1))
-				if math.Abs(estimate/peak-1) > 0.1 {
-					t.Errorf("the estimate is not within 10 %% of what was measured\n%s", out)
+				// Workers may happen not to need the most at one time, which takes less than is foreseen.
+				if ratio := estimate / peak; ratio < 0.9 || ratio > 1.1 && s.Workers == 1 || ratio > 1.2 {
+					t.Errorf("the estimate is not near what was measured\n%s", out)
 				}
 			})
 		}
