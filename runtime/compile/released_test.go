@@ -2,7 +2,6 @@ package compile
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"testing"
 
@@ -70,7 +69,7 @@ func TestReleasedSizes(t *testing.T) {
 					t.Errorf("%d trainable tensors", len(p.Trainable()))
 				}
 			}
-			t.Log(fmt.Sprintf("%s compiles", r.name))
+			t.Logf("%s compiles", r.name)
 		})
 	}
 }

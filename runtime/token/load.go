@@ -92,11 +92,11 @@ func (c *component) parts(key string) ([]*component, error) {
 	}
 	var parts []*component
 	if err := json.Unmarshal(lists[key], &parts); err != nil {
-		return nil, fmt.Errorf("Sequence.%s: %w", key, err)
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	for i, p := range parts {
 		if p == nil || p.Type == "Sequence" {
-			return nil, fmt.Errorf("Sequence.%s[%d]: got %s, want a component that is no Sequence", key, i, p)
+			return nil, fmt.Errorf("%s[%d]: got %s, want a component that is no Sequence", key, i, p)
 		}
 	}
 	return parts, nil

@@ -73,7 +73,7 @@ type pattern struct {
 
 func (p pattern) literal() (string, error) {
 	if p.String == nil || *p.String == "" {
-		return "", errors.New("Replace: want a pattern that is a String")
+		return "", errors.New("a Replace without a pattern that is a String")
 	}
 	return *p.String, nil
 }

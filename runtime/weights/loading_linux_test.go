@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,7 @@ func BenchmarkLoading(b *testing.B) {
 				kept, total = append(kept, dst), total+4*int64(len(dst))
 			}
 		}
+		runtime.KeepAlive(kept)
 		report(b, fileBytes(b, dir), total)
 	})
 	b.Run("hash/read", func(b *testing.B) {
