@@ -35,19 +35,21 @@ const imports = `
 	reward:          spec data
 	nn:              graph
 	grpo:            graph
-	hub:
+	download:
+	hub:             download
 	chat:
-	models/decoder:  graph nn
+	models/config:
+	models/decoder:  graph nn models/config
 	models:          graph nn token chat images models/decoder
-	models/qwen25vl: graph nn token chat images models/decoder models
+	models/qwen25vl: graph nn token chat images models/config models/decoder models
 	models/causal:   graph nn token chat images models/decoder models
-	models/internvl: graph nn token chat images models/decoder models
+	models/internvl: graph nn token chat images models/config models/decoder models
 	models/family:   token chat models models/causal models/qwen25vl models/internvl
-	models/bert:     graph nn
-	models/modernbert: graph nn models/decoder
+	models/bert:     graph nn models/config
+	models/modernbert: graph nn models/config models/decoder
 	compile:         spec graph nn models/decoder models grpo
 	ort:             graph
-	ort/fetch:
+	ort/fetch:       download
 	bench/parity:    spec graph nn models/decoder models models/family grpo compile weights ort ort/fetch
 	train:           spec graph nn chat images models/decoder models models/family grpo compile token weights data reward ort table
 	report:          table
@@ -55,10 +57,15 @@ const imports = `
 	main:            cli
 	runtime:         spec cli
 	ort/orttest:     graph ort ort/fetch
+	fixture:
+	models/modeltest: fixture graph nn ort/orttest
 `
 
+// testPackages hold test code in files that do not end in _test.go; only tests import them.
+var testPackages = []string{"ort/orttest", "fixture", "models/modeltest"}
+
 // testImports are open to test files of every package: a test may run what the package built, and needs some family to build it for.
-var testImports = []string{"ort", "ort/orttest", "graph", "nn", "weights", "token", "models/decoder", "models/qwen25vl"}
+var testImports = append([]string{"ort", "graph", "nn", "weights", "token", "models/decoder", "models/qwen25vl"}, testPackages...)
 
 func TestImports(t *testing.T) {
 	for _, v := range importViolations(t, os.DirFS(".."), imports) {
@@ -196,7 +203,7 @@ func parseImports(table string) (map[string]rule, error) {
 type goFile struct {
 	path   string // slash-separated, from the repository's root
 	pkg    string // name in the table
-	test   bool   // test code: a _test.go file, or package orttest
+	test   bool   // test code: a _test.go file, or one of testPackages
 	syntax *ast.File
 	fset   *token.FileSet
 }
@@ -232,7 +239,7 @@ func goFiles(repo fs.FS) (files []goFile, err error) {
 			return nil
 		}
 		f.pkg, _ = packageOf(path.Join("mixr", path.Dir(name)))
-		f.test = strings.HasSuffix(name, "_test.go") || f.pkg == "ort/orttest"
+		f.test = strings.HasSuffix(name, "_test.go") || slices.Contains(testPackages, f.pkg)
 		files = append(files, f)
 		return nil
 	})

@@ -55,38 +55,27 @@ func load(e *ort.Engine, m models.Model, dir string) (tensors, error) {
 		return nil, err
 	}
 	defer s.Close()
+	layout, err := models.Layout(m, s.Has)
+	if err != nil {
+		return nil, err
+	}
 	out, read := tensors{}, map[string]bool{}
 	for _, p := range m.Specs() {
-		t, err := e.NewTensor(graph.F32, p.Shape...)
-		if err != nil {
+		if out[p.Name], err = e.NewTensor(graph.F32, p.Shape...); err != nil {
 			return nil, err
 		}
-		out[p.Name] = t
-		rest := t.Float32()
-		for _, piece := range m.Locate(p.Name, s.Has) {
-			if !s.Has(piece.Tensor) {
-				return nil, fmt.Errorf("parameter %s: no tensor %s", p.Name, piece.Tensor)
-			}
-			read[piece.Tensor] = true
-			shape := s.Shape(piece.Tensor)
-			from, to, row := piece.From, piece.To, 1
-			if to == 0 {
-				to = shape[0]
-			}
-			for _, d := range shape[1:] {
-				row *= d
-			}
-			n := (to - from) * row
-			if len(rest) < n {
-				return nil, fmt.Errorf("parameter %s %v: tensor %s has more", p.Name, p.Shape, piece.Tensor)
-			}
-			if err := s.Float32Rows(piece.Tensor, from, to, rest[:n]); err != nil {
+	}
+	for _, t := range layout {
+		read[t.Name] = true
+		if shape := s.Shape(t.Name); len(shape) > 0 && shape[0] != t.Shape[0] {
+			return nil, fmt.Errorf("tensor %s %v: want %d rows", t.Name, shape, t.Shape[0])
+		}
+		for _, part := range t.Parts {
+			width := part.Param.Size() / part.Param.Shape[0]
+			dst := out[part.Param.Name].Float32()[part.Row*width:][:(part.To-part.From)*width]
+			if err := s.Float32Rows(t.Name, part.From, part.To, dst); err != nil {
 				return nil, err
 			}
-			rest = rest[n:]
-		}
-		if len(rest) > 0 {
-			return nil, fmt.Errorf("parameter %s %v: %d elements are missing", p.Name, p.Shape, len(rest))
 		}
 	}
 	var left []error

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/nikolalohinski/gonja/v2/exec"
@@ -105,23 +106,31 @@ func closing(s string, i int) int {
 	return i
 }
 
+// outside yields where the bytes of s are that stand outside of brackets and strings.
+func outside(s string) iter.Seq[int] {
+	return func(yield func(i int) bool) {
+		for i := 0; i < len(s); i++ {
+			if end := skipString(s, i); end > i {
+				i = end - 1
+			} else if strings.IndexByte("([{", s[i]) >= 0 {
+				i = closing(s, i)
+			} else if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
 // splitTop splits s at each sep outside of brackets and strings; == and != are no =.
 func splitTop(s string, sep byte) []string {
 	var parts []string
 	start := 0
-	for i := 0; i < len(s); {
-		switch end := skipString(s, i); {
-		case end > i:
-			i = end
-			continue
-		case strings.IndexByte("([{", s[i]) >= 0:
-			i = closing(s, i)
-		case s[i] == sep && sep == '=' && (strings.HasPrefix(s[i+1:], "=") || i > 0 && strings.IndexByte("=!<>", s[i-1]) >= 0):
-		case s[i] == sep:
+	for i := range outside(s) {
+		compares := sep == '=' && (strings.HasPrefix(s[i+1:], "=") || i > 0 && strings.IndexByte("=!<>", s[i-1]) >= 0)
+		if s[i] == sep && !compares {
 			parts = append(parts, s[start:i])
 			start = i + 1
 		}
-		i++
 	}
 	return append(parts, s[start:])
 }
@@ -143,17 +152,10 @@ func cutWord(s, word string) (before, after string, ok bool) {
 	isName := func(i int) bool {
 		return i >= 0 && i < len(s) && (s[i] == '_' || s[i] >= '0' && s[i] <= '9' || s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z')
 	}
-	for i := 0; i < len(s); {
-		switch end := skipString(s, i); {
-		case end > i:
-			i = end
-			continue
-		case strings.IndexByte("([{", s[i]) >= 0:
-			i = closing(s, i)
-		case strings.HasPrefix(s[i:], word) && !isName(i-1) && !isName(i+len(word)):
+	for i := range outside(s) {
+		if strings.HasPrefix(s[i:], word) && !isName(i-1) && !isName(i+len(word)) {
 			return s[:i], s[i+len(word):], true
 		}
-		i++
 	}
 	return s, "", false
 }

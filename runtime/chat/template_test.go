@@ -32,6 +32,9 @@ func readFixture(tb testing.TB) (f fixture, conversations [][]Message) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if len(f.Conversations) == 0 || len(f.Templates) == 0 {
+		tb.Fatalf("%d conversations, %d templates", len(f.Conversations), len(f.Templates))
+	}
 	for _, c := range f.Conversations {
 		var messages []Message
 		for _, m := range c {

@@ -19,7 +19,7 @@ func (a *app) shelf(hub func(ref string) (string, error)) *train.Shelf {
 }
 
 // openAll opens the inputs of all trials; mistakes of all of them come back together.
-func openAll(trials []plan.Trial, shelf *train.Shelf) ([]*train.Inputs, error) {
+func (a *app) openAll(trials []plan.Trial, shelf *train.Shelf) ([]*train.Inputs, error) {
 	var all []*train.Inputs
 	var mistakes spec.Diagnostics
 	var others []error
@@ -41,6 +41,9 @@ func openAll(trials []plan.Trial, shelf *train.Shelf) ([]*train.Inputs, error) {
 		case err != nil && !slices.ContainsFunc(others, func(o error) bool { return o.Error() == err.Error() }):
 			others = append(others, err)
 		}
+	}
+	if err := shelf.Sums.Err(); err != nil { // nothing is wrong for it: files are read again
+		a.log.Warn().Err(err).Msg("hashes of weights are not remembered")
 	}
 	if err := errors.Join(append([]error{mistakes.Err()}, others...)...); err != nil {
 		return nil, usageError{err}

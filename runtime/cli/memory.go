@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,22 +24,18 @@ var ways = []way{{"full", false, false}, {"full, recompute", false, true}, {"lor
 // estimate is what an experiment takes in one way.
 type estimate struct {
 	way
-	written  bool           // the file asks for it
-	cpu, gpu compile.Memory // on this machine's workers; and on a GPU, which has one
+	written     bool           // the file asks for it
+	here, alone compile.Memory // with this machine's workers and gradients in flight; and with one of each, as on a GPU
 }
 
 // estimates says what an experiment takes as it is written, and with others in the other ways too; in stage eval there are none.
 func (a *app) estimates(in *train.Inputs, others bool) ([]estimate, error) {
-	inFlight := a.machine.InFlight
-	if inFlight == 0 {
-		inFlight = a.machine.Workers + 1
-	}
-	sizes, err := in.Sizes(a.machine.Workers, inFlight)
+	sizes, err := in.Sizes(a.machine.Workers, cmp.Or(a.machine.InFlight, a.machine.Workers+1)) // as train.Options has it
 	if err != nil {
 		return nil, err
 	}
-	alone := sizes
-	alone.Workers, alone.InFlight = 1, 1
+	one := sizes
+	one.Workers, one.InFlight = 1, 1
 	var out []estimate
 	for _, w := range ways {
 		e := *in.Experiment
@@ -59,10 +56,10 @@ func (a *app) estimates(in *train.Inputs, others bool) ([]estimate, error) {
 			return nil, err
 		}
 		est := estimate{way: w, written: written}
-		if est.cpu, err = program.Memory(sizes); err != nil {
+		if est.here, err = program.Memory(sizes); err != nil {
 			return nil, err
 		}
-		if est.gpu, err = program.Memory(alone); err != nil {
+		if est.alone, err = program.Memory(one); err != nil {
 			return nil, err
 		}
 		out = append(out, est)
@@ -94,13 +91,13 @@ func written(all []estimate) estimate {
 func (a *app) printMemory(out io.Writer, name string, all []estimate) error {
 	is := written(all)
 	total, available := memoryHere()
-	fmt.Fprintf(out, "\nmemory of %s, at most: %s", name, size(is.cpu.Total()))
+	fmt.Fprintf(out, "\nmemory of %s, at most: %s", name, size(is.here.Total()))
 	if total > 0 {
 		fmt.Fprintf(out, " (this machine has %s, %s of it available)", size(total), size(available))
 	}
 	fmt.Fprintln(out)
 	var rows [][]string
-	for _, p := range is.cpu {
+	for _, p := range is.here {
 		rows = append(rows, []string{"  " + p.Name, size(p.Bytes), p.What})
 	}
 	if err := columns(out, rows); err != nil || len(all) < 2 {
@@ -112,7 +109,7 @@ func (a *app) printMemory(out io.Writer, name string, all []estimate) error {
 		if e.written {
 			mark = " (as written)"
 		}
-		rows = append(rows, []string{e.name + mark, size(e.cpu.Total()), size(onDevice(e.gpu))})
+		rows = append(rows, []string{e.name + mark, size(e.here.Total()), size(onDevice(e.alone))})
 	}
 	fmt.Fprintln(out)
 	return columns(out, rows)
@@ -139,41 +136,48 @@ func memoryHere() (total, available int64) {
 }
 
 // fits refuses a trial that the machine has no memory for, and says what it has memory for. Where the system does not say how much
-// it has, every trial passes.
+// it has, every trial passes. The other ways are only looked at where the answer is no.
 func (a *app) fits(name string, in *train.Inputs) error {
 	total, _ := memoryHere()
 	if total == 0 {
 		return nil
 	}
 	all, err := a.estimates(in, false)
-	if err != nil || written(all).cpu.Total() <= total {
+	if err != nil || written(all).here.Total() <= total {
 		return err
 	}
 	if all, err = a.estimates(in, true); err != nil {
 		return err
 	}
-	return a.tooLarge(name, all, total)
+	return tooLarge(name, all, total)
 }
 
-// tooLarge says what would fit.
-func (a *app) tooLarge(name string, all []estimate, total int64) error {
+// tooLarge is the error of a trial that takes more than total as it is written; it says what would fit.
+func tooLarge(name string, all []estimate, total int64) error {
 	is := written(all)
-	text := fmt.Sprintf("%s takes about %s, and this machine has %s", name, size(is.cpu.Total()), size(total))
+	text := fmt.Sprintf("%s takes about %s, and this machine has %s", name, size(is.here.Total()), size(total))
 	var fit []string
 	least := is
 	for _, e := range all {
-		if e.cpu.Total() < least.cpu.Total() {
+		if e.alone.Total() < least.alone.Total() {
 			least = e
 		}
-		if e.cpu.Total() <= total {
-			fit = append(fit, fmt.Sprintf("%s (%s)", e.setting(), size(e.cpu.Total())))
+		if e.here.Total() <= total {
+			fit = append(fit, fmt.Sprintf("%s (%s)", e.setting(), size(e.here.Total())))
 		}
 	}
-	if a.machine.Workers > 1 && is.gpu.Total() <= total { // the GPU's estimate is that of one worker
-		fit = append(fit, fmt.Sprintf("--workers 1 --in-flight 1 (%s)", size(is.gpu.Total())))
+	const alone = "--workers 1 --in-flight 1"
+	if is.alone.Total() <= total {
+		fit = append(fit, fmt.Sprintf("%s (%s)", alone, size(is.alone.Total())))
 	}
-	if fit == nil {
-		return fmt.Errorf("%s: nothing that mixr knows makes it fit; the least is %s with one worker, by %s", text, size(least.gpu.Total()), least.setting())
+	switch {
+	case fit == nil && len(all) == 1: // an evaluation, which trains in no way
+		return fmt.Errorf("%s; with %s it takes %s", text, alone, size(is.alone.Total()))
+	case fit == nil && least.alone.Total() <= total:
+		return fmt.Errorf("%s; what fits: %s with %s (%s)", text, least.setting(), alone, size(least.alone.Total()))
+	case fit == nil:
+		return fmt.Errorf("%s: nothing that mixr knows makes it fit; the least is %s, by %s with %s",
+			text, size(least.alone.Total()), least.setting(), alone)
 	}
 	return fmt.Errorf("%s; what fits: %s", text, strings.Join(fit, ", or "))
 }

@@ -64,7 +64,7 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	inputs, err := openAll(trials, a.shelf(held))
+	inputs, err := a.openAll(trials, a.shelf(held))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	rows := [][]string{{"TRIAL", "FINGERPRINT", "STATE", "MEMORY", "WHY"}}
 	toRun, done := 0, 0
 	for i, s := range all {
-		rows = append(rows, []string{s.Name, s.print.Short(), string(s.why.Kind), size(written(memory[i]).cpu.Total()), s.reason()})
+		rows = append(rows, []string{s.Name, s.print.Short(), string(s.why.Kind), size(written(memory[i]).here.Total()), s.reason()})
 		switch s.why.Kind {
 		case plan.Skip:
 			done++
@@ -109,11 +109,11 @@ func (a *app) plan(path string, o trialOptions, asJSON bool) error {
 	total, _ := memoryHere()
 	largest := 0
 	for i, s := range all {
-		if written(memory[i]).cpu.Total() > written(memory[largest]).cpu.Total() {
+		if written(memory[i]).here.Total() > written(memory[largest]).here.Total() {
 			largest = i
 		}
-		if total > 0 && written(memory[i]).cpu.Total() > total && s.why.Kind != plan.Skip {
-			fmt.Fprintln(a.out, a.tooLarge(s.Name, memory[i], total))
+		if total > 0 && written(memory[i]).here.Total() > total && s.why.Kind != plan.Skip {
+			fmt.Fprintln(a.out, tooLarge(s.Name, memory[i], total))
 		}
 	}
 	return a.printMemory(a.out, all[largest].Name, memory[largest])
@@ -134,7 +134,7 @@ func (a *app) printPlanJSON(all []scheduled, memory [][]estimate) error {
 	}
 	out := []trial{}
 	for i, s := range all {
-		out = append(out, trial{s.Name, s.Also, s.Labels, s.Seed, s.print, s.why.Kind, s.reason(), s.dir, s.why.Changes, written(memory[i]).cpu})
+		out = append(out, trial{s.Name, s.Also, s.Labels, s.Seed, s.print, s.why.Kind, s.reason(), s.dir, s.why.Changes, written(memory[i]).here})
 	}
 	return a.printJSON(out)
 }

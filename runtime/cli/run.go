@@ -68,7 +68,7 @@ func (a *app) openWork(ctx context.Context, trials []plan.Trial) (*work, error) 
 		return nil, fmt.Errorf("results: %w; name another folder with --results", err)
 	}
 	w := &work{watch: newScreen(a.errOut)}
-	inputs, err := openAll(trials, a.shelf(fetched(ctx, w.watch)))
+	inputs, err := a.openAll(trials, a.shelf(fetched(ctx, w.watch)))
 	if err != nil {
 		return nil, err
 	}

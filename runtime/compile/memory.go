@@ -20,6 +20,8 @@ type Sizes struct {
 	Units      int               // units of an update: prompt groups, or Rows examples
 	Workers    int               // units computed at once
 	InFlight   int               // units whose gradients may exist at once
+
+	KeepsEmbedding bool // a reward reads the embedding as it was before training
 }
 
 // Part is memory for one purpose.
@@ -72,6 +74,9 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 	if p.HasReference {
 		add("reference", trained, "the trained weights as they were, for the KL term")
 	}
+	if embedding := p.embedding(); s.KeepsEmbedding && embedding.Trainable && !p.HasReference {
+		add("embedding", size([]Param{embedding}), "the embedding as it was, for rewards.bmas")
+	}
 	add("moments", 2*trained, "of AdamW, of %.4g million trained parameters", float64(trained)/4e6)
 	add("gradient", trained, "summed over the units of an update")
 
@@ -93,6 +98,12 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 	}
 	add(ProgramPart, bytesOfLibrary+int64(nodes)*bytesPerNode, "ONNX Runtime and sessions of %d nodes", nodes)
 	return m, nil
+}
+
+// embedding is the decoder's token embedding.
+func (p *Program) embedding() Param {
+	name := p.Model.Decoder().Embedding()
+	return p.Params[slices.IndexFunc(p.Params, func(q Param) bool { return q.Name == name })]
 }
 
 func size(params []Param) (bytes int64) {

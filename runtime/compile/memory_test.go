@@ -41,6 +41,16 @@ func TestMemoryParts(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", name, got, want)
 		}
 	}
+	// The embedding that a reward reads is kept only where it trains and no reference has it.
+	bmas := func(s *Sizes) { s.KeepsEmbedding = true }
+	if got := estimated(t, grpoWith(), bmas).named("embedding"); got != size([]Param{p.embedding()}) {
+		t.Errorf("the embedding as it was: %d bytes", got)
+	}
+	for _, e := range []*spec.Experiment{grpoWith(kl(0.1)), grpoWith(freeze("embedding")), grpoWith(lora(0))} {
+		if got := estimated(t, e, bmas).named("embedding"); got != 0 {
+			t.Errorf("%d bytes for an embedding that is there already", got)
+		}
+	}
 	sum := int64(0)
 	for _, part := range m {
 		sum += part.Bytes

@@ -70,16 +70,16 @@ func (g *Graph) checkAlias(inputName, outputName string, readers map[*Value][]*n
 
 func isScatter(op string) bool { return op == "ScatterElements" || op == "TensorScatter" }
 
-// views returns x and what may share its buffer, because the op only changes the shape.
+// isView reports whether an op's result has the operand's values in another shape, and so may have its buffer.
+func isView(op string) bool { return op == "Reshape" || op == "Unsqueeze" || op == "Identity" }
+
+// views returns x and what may share its buffer.
 func views(x *Value, readers map[*Value][]*node) []*Value {
 	shared := []*Value{x}
 	for i := 0; i < len(shared); i++ {
 		for _, n := range readers[shared[i]] {
-			switch n.op {
-			case "Reshape", "Unsqueeze", "Identity":
-				if n.in[0] == shared[i] {
-					shared = append(shared, n.out[0])
-				}
+			if isView(n.op) && n.in[0] == shared[i] {
+				shared = append(shared, n.out[0])
 			}
 		}
 	}

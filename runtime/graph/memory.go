@@ -197,8 +197,6 @@ func (a *Arena) Run(g *Graph, sizes map[string]int, bound func(output string) bo
 	return held, nil
 }
 
-func isView(op string) bool { return op == "Reshape" || op == "Unsqueeze" || op == "Identity" }
-
 // overwrites are the ops whose CPU kernels may write over an operand.
 var overwrites = map[string]bool{
 	"Add": true, "Sub": true, "Mul": true, "Div": true, "Neg": true, "Exp": true, "Log": true, "Sqrt": true, "Relu": true,

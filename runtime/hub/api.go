@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"mixr/runtime/download"
 )
 
 // maxListing bounds the answer that lists a repository: 100,000 files are some 10 MB.
@@ -21,7 +23,7 @@ func (c *Client) list(ctx context.Context, ref Ref) (commit string, files []stri
 		SHA      string
 		Siblings []struct{ RFilename string }
 	}
-	err = c.retry(ctx, "list its files", func() (bool, error) {
+	err = c.net().Retry(ctx, "list its files", func() (bool, error) {
 		resp, err := c.request(ctx, c.follow, http.MethodGet, at, nil)
 		if err != nil {
 			return false, err
@@ -29,10 +31,10 @@ func (c *Client) list(ctx context.Context, ref Ref) (commit string, files []stri
 		defer resp.Body.Close()
 		text, err := io.ReadAll(io.LimitReader(resp.Body, maxListing+1))
 		if err != nil {
-			return false, passing{err}
+			return false, download.Passing{Err: err}
 		}
 		if len(text) > maxListing {
-			return false, fmt.Errorf("the answer is longer than %s", megabytes(maxListing))
+			return false, fmt.Errorf("the answer is longer than %s", download.Megabytes(maxListing))
 		}
 		if err := json.Unmarshal(text, &answer); err != nil {
 			return false, fmt.Errorf("the answer is not a hub's: %w (hint: HF_ENDPOINT is %s)", err, c.page)
@@ -62,7 +64,7 @@ type blob struct {
 // head asks what content a file has at a commit.
 func (c *Client) head(ctx context.Context, id, commit, file string) (blob, error) {
 	b := blob{file: file, size: -1}
-	err := c.retry(ctx, file, func() (bool, error) {
+	err := c.net().Retry(ctx, file, func() (bool, error) {
 		resp, err := c.request(ctx, c.stay, http.MethodHead, c.resolve(id, commit, file), nil)
 		if err != nil {
 			return false, err

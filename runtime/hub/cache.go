@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"mixr/runtime/download"
 )
 
 // Held is what the cache has of a revision.
@@ -222,7 +224,7 @@ func (r repo) room(n int64) error {
 		return fmt.Errorf("free space of %s: %w", r.cache, err)
 	}
 	if free := int64(st.Bavail) * int64(st.Bsize); free < n {
-		return fmt.Errorf("%w: %s are needed and the disk of %s has %s (%s)", errNoRoom, megabytes(n), r.cache, megabytes(free), roomHint)
+		return fmt.Errorf("%w: %s are needed and the disk of %s has %s (%s)", errNoRoom, download.Megabytes(n), r.cache, download.Megabytes(free), roomHint)
 	}
 	return nil
 }

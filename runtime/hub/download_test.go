@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"mixr/runtime/download"
 )
 
 // shard is the file of the model that these tests disturb on its way from the storage.
@@ -217,7 +219,7 @@ func TestCancelled(t *testing.T) {
 	})
 	u := h.user(t, t.TempDir())
 	u.options.Progress = func(file string, done, _ int64) {
-		if file == shard && done >= tellEvery {
+		if file == shard && done >= download.TellEvery {
 			cancel()
 		}
 	}
@@ -230,7 +232,7 @@ func TestCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantModel(t, folder, h.commits[commitA])
-	if start.Load() < tellEvery {
+	if start.Load() < download.TellEvery {
 		t.Errorf("the second call began at %d", start.Load())
 	}
 }

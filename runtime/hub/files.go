@@ -11,9 +11,9 @@ import (
 
 // modelFiles are what a model folder is read from, beside its *.safetensors.
 var modelFiles = []string{
-	"chat_template.jinja", "chat_template.json", "config.json", "generation_config.json", "model.safetensors.index.json",
-	"preprocessor_config.json", "processor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model",
-	"tokenizer_config.json",
+	"added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json", "generation_config.json", "merges.txt",
+	"model.safetensors.index.json", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json", "tokenizer.json",
+	"tokenizer.model", "tokenizer_config.json", "vocab.json",
 }
 
 // ModelFiles reports whether a model folder needs the file: weights as safetensors, configurations, tokenizer and chat

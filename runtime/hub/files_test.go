@@ -8,7 +8,7 @@ import (
 func TestModelFiles(t *testing.T) {
 	for _, name := range []string{"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
 		"tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.json", "chat_template.jinja",
-		"special_tokens_map.json", "model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"} {
+		"special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", "model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"} {
 		if !ModelFiles(name) {
 			t.Errorf("%s is not wanted", name)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,18 +12,11 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"mixr/runtime/download"
 )
 
-var (
-	errGivenUp = errors.New("given up") // marks errors that are not the request's fault
-	errStalled = errors.New("the connection is dead")
-)
-
-const (
-	maxTries     = 5               // attempts in a row that may bring nothing new before giving up
-	maxWait      = 5 * time.Minute // the window of the hub's rate limits: a server that asks for more is not waited for
-	maxRedirects = 10
-)
+const maxRedirects = 10
 
 // refusal is an answer that is no success.
 type refusal struct {
@@ -57,84 +48,34 @@ func (r *refusal) passes() bool {
 		r.status == http.StatusForbidden && r.host != ""
 }
 
-// passing is an error that another attempt may not meet.
-type passing struct{ error }
-
-func (p passing) Unwrap() error { return p.error }
-
-// retry repeats an attempt until it succeeds, fails for good, or maxTries in a row have moved nothing.
-func (c *Client) retry(ctx context.Context, what string, attempt func() (moved bool, err error)) error {
-	pause := c.pause
-	for try := 1; ; try++ {
-		moved, err := attempt()
-		if err == nil {
-			return nil
-		}
-		if moved {
-			try, pause = 1, c.pause
-		}
-		var dns *net.DNSError
-		var r *refusal
-		wait := pause
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.As(err, &dns) && dns.IsNotFound:
-			return fmt.Errorf("%s: %w: %w", what, errGivenUp, err) // no way out of this network
-		case !errors.As(err, new(passing)):
-			return fmt.Errorf("%s: %w", what, err)
-		case errors.As(err, &r):
-			wait = max(wait, r.after)
-		}
-		if try >= maxTries || wait > maxWait {
-			return fmt.Errorf("%s: %w after %d tries: %w", what, errGivenUp, try, err)
-		}
-		c.log("%s: %v, trying again in %s", what, err, wait)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait):
-		}
-		pause *= 2
-	}
+// net is how patient the client is with the network.
+func (c *Client) net() *download.Client {
+	return &download.Client{Pause: c.pause, Stall: c.stall, Log: c.log}
 }
 
-// request asks once. An answer that is neither a success nor, for Client.stay, a redirect, is an error; one that another
-// attempt may change is passing. The caller closes the body, which fails once the connection brings nothing for Client.stall.
+// request asks once. An answer is an error if it is neither a success nor, for Client.stay, a redirect, nor that a range which was
+// asked for is none; one that another attempt may change is download.Passing. The caller closes the body.
 func (c *Client) request(ctx context.Context, client *http.Client, method, at string, header http.Header) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	alive := time.AfterFunc(c.stall, func() { cancel(errStalled) })
-	end := func() { alive.Stop(); cancel(nil) }
-	req, err := http.NewRequestWithContext(ctx, method, at, nil)
-	if err != nil {
-		end()
-		return nil, err
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	req.Header.Set("User-Agent", "mixr")
-	req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are those of the file
+	header = header.Clone()
 	if c.options.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.options.Token)
+		if header == nil {
+			header = http.Header{}
+		}
+		header.Set("Authorization", "Bearer "+c.options.Token)
 	}
-	resp, err := client.Do(req)
+	resp, err := c.net().Do(ctx, client, method, at, header)
 	if err != nil {
-		err = passing{causeOr(ctx, err)}
-		end()
 		return nil, err
 	}
-	alive.Stop()
-	if resp.StatusCode >= 400 || resp.StatusCode >= 300 && client != c.stay {
+	noRange := resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && header.Get("Range") != ""
+	if !noRange && (resp.StatusCode >= 400 || resp.StatusCode >= 300 && client != c.stay) {
 		resp.Body.Close()
-		end()
 		r := c.refused(resp)
 		if r.passes() {
-			return nil, passing{r}
+			return nil, download.Passing{Err: r, After: r.after}
 		}
 		return nil, r
 	}
-	resp.Body = &body{ReadCloser: resp.Body, ctx: ctx, alive: alive, stall: c.stall, end: end}
 	return resp, nil
 }
 
@@ -159,44 +100,6 @@ func printable(s string) string {
 		return r
 	}, s)
 	return strings.ToValidUTF8(s[:min(len(s), 300)], "")
-}
-
-// body is an answer's content. The clock runs only while it is read: a slow disk is no dead connection.
-type body struct {
-	io.ReadCloser
-	ctx   context.Context // of this request
-	alive *time.Timer
-	stall time.Duration
-	end   func()
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	b.alive.Reset(b.stall)
-	n, err := b.ReadCloser.Read(p)
-	b.alive.Stop()
-	if err != nil && err != io.EOF {
-		err = causeOr(b.ctx, err)
-	}
-	return n, err
-}
-
-func (b *body) Close() error {
-	err := b.ReadCloser.Close()
-	b.end()
-	return err
-}
-
-// causeOr prefers the reason for which a request was cancelled to the request's own error, from which it drops the address: it
-// may hold a signature, and retry says what was asked for.
-func causeOr(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // here reports whether an address is the hub's own: scheme, host and port.
@@ -235,7 +138,7 @@ func (c *Client) hint(ref Ref, err error) error {
 			return err // says it already
 		case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT):
 			return fmt.Errorf("%w (%s)", err, roomHint)
-		case errors.Is(err, errGivenUp):
+		case errors.Is(err, download.ErrGivenUp):
 			return fmt.Errorf("%w (hint: check the network, HTTPS_PROXY and HF_ENDPOINT, which is %s; what has come so far is kept; "+
 				"or give a local folder)", err, c.page)
 		}

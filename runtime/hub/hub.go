@@ -26,6 +26,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mixr/runtime/download"
 )
 
 // DefaultEndpoint is the public hub.
@@ -110,7 +112,7 @@ func (c *Client) Fetch(ctx context.Context, ref Ref, want func(file string) bool
 	}
 	r := c.repo(ref.Repo)
 	commit, err = c.fetch(ctx, r, ref, want)
-	if errors.Is(err, errGivenUp) && held.Complete() {
+	if errors.Is(err, download.ErrGivenUp) && held.Complete() {
 		c.log("%v: using commit %s of %s from the cache", err, held.Commit, ref)
 		return held.Folder, held.Commit, nil
 	}
@@ -181,7 +183,7 @@ func (c *Client) bring(ctx context.Context, r repo, ref Ref, commit string, file
 	for _, b := range blobs {
 		need += max(0, r.lacks(b))
 	}
-	c.log("%s: fetching %d of its files, %s, into %s", ref, len(files), megabytes(need), r.snapshot(commit))
+	c.log("%s: fetching %d of its files, %s, into %s", ref, len(files), download.Megabytes(need), r.snapshot(commit))
 	if err := r.room(need); err != nil {
 		return err
 	}
@@ -239,5 +241,3 @@ func (c *Client) progress(file string, done, total int64) {
 		c.options.Progress(file, done, total)
 	}
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

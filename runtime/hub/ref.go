@@ -25,9 +25,6 @@ func (r Ref) String() string { return scheme + r.Repo + "@" + r.Revision }
 // Pinned reports whether the revision is a whole commit, which never changes.
 func (r Ref) Pinned() bool { return isCommit(r.Revision) }
 
-// IsRef reports whether s is meant as a reference to the hub and not as a local folder.
-func IsRef(s string) bool { return strings.HasPrefix(s, scheme) }
-
 // Parse reads hf:ORG/NAME@REVISION. Without @REVISION it is the branch main.
 func Parse(ref string) (Ref, error) {
 	rest, ok := strings.CutPrefix(ref, scheme)

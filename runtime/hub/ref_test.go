@@ -51,7 +51,4 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: pinned is %v", test.ref, got.Pinned())
 		}
 	}
-	if !IsRef("hf:a/b") || IsRef("a/b") || IsRef("./hf:a") {
-		t.Error("IsRef")
-	}
 }

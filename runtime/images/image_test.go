@@ -1,7 +1,6 @@
 package images
 
 import (
-	"encoding/json"
 	"errors"
 	"image"
 	"image/color"
@@ -151,32 +150,6 @@ func TestOrientationOfBrokenEXIF(t *testing.T) {
 	for _, b := range []string{"", "\xff\xd8", "\xff\xd8\xff\xe1\xff\xff", "\xff\xd8\xff\xe1\x00\x08Exif\x00\x00", "\xff\xd8\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\xff"} {
 		if got := orientation(jpegEXIF([]byte(b))); got != 1 {
 			t.Errorf("%q: got %d, want 1", b, got)
-		}
-	}
-}
-
-// readRows reads a fixture, a JSON list of lists.
-func readRows(t *testing.T, name string) [][]json.RawMessage {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows [][]json.RawMessage
-	if err := json.Unmarshal(b, &rows); err != nil {
-		t.Fatal(err)
-	}
-	return rows
-}
-
-func scan(t *testing.T, row []json.RawMessage, to ...any) {
-	t.Helper()
-	if len(row) != len(to) {
-		t.Fatalf("fixture row has %d fields, want %d", len(row), len(to))
-	}
-	for i := range row {
-		if err := json.Unmarshal(row[i], to[i]); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

@@ -81,3 +81,17 @@ func (p *Params) Weight(name string, shape ...int) *graph.Value {
 
 // List returns all parameters declared so far on this graph, in order of declaration.
 func (p *Params) List() []Spec { return slices.Clone(p.reg.specs) }
+
+// Declared lists the parameters that build asks for, in the order in which it does, so that a list cannot drift from the model. A
+// configuration that its package accepts always builds; another one panics with the package's name and the rule it breaks.
+func Declared(pkg string, build func(g *graph.Graph, p *Params)) (specs []Spec) {
+	_, err := graph.Build("parameters", func(g *graph.Graph) {
+		p := NewParams(g)
+		build(g, p)
+		specs = p.List()
+	})
+	if err != nil {
+		panic(fmt.Sprintf("%s: a configuration that it would refuse to load: %v", pkg, err))
+	}
+	return specs
+}

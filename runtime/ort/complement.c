@@ -44,8 +44,8 @@ char* mixr_peek(const char* path, char* version, size_t size) {
 }
 
 // One arena for all sessions: the phases of a step use the same memory in turn, where an arena of its own would keep the peak of each
-// session for good. It grows by powers of two. Growing by what is asked for takes less while shapes stay equal, and 40 to 60 % more once
-// lengths differ from step to step, since regions cannot be joined.
+// session for good. It grows by powers of two. Growing by what is asked for takes less while shapes stay equal, and more once lengths
+// differ from step to step, since regions cannot be joined.
 static OrtStatus* open_arena(void) {
   const char* keys[] = {"arena_extend_strategy"};
   const size_t power_of_two[] = {0};

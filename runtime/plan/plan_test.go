@@ -99,6 +99,48 @@ func TestExpandStudy(t *testing.T) {
 	}
 }
 
+// Rungs that warm up alike share the warm-up; one that warms up otherwise does not, and then shares nothing behind it either.
+func TestExpandChain(t *testing.T) {
+	text := strings.Replace(study, "grpo: steps: 10", "stage: \"sft+grpo\"\n\t\tsft: steps: 5\n\t\tgrpo: steps: 10", 1)
+	text = strings.Replace(text, `{name: "+card"`, `{name: "+longer", patch: sft: steps: 6},
+		{name: "+card"`, 1)
+	trials := Expand(load(t, text))
+	var got []string
+	for _, trial := range trials {
+		if trial.Seed != 1 {
+			continue // as of seed 1, which what follows holds to
+		}
+		if trial.Labels["study"] != "s" || !strings.Contains(trial.Name, "/"+trial.Labels["rung"]+"/") || trial.Labels["seed"] != "1" {
+			t.Errorf("%s: labels %v", trial.Name, trial.Labels)
+		}
+		got = append(got, fmt.Sprint(trial.Name, " ", trial.Experiment.Stage, " after [", trial.After, "] ", trial.Also))
+	}
+	want := []string{
+		`s_sft/base/seed-1 sft after [] [s_sft/+kl/seed-1 s_sft/+often/seed-1]`,
+		`s/base/seed-1 grpo after [s_sft/base/seed-1] []`,
+		`s/+kl/seed-1 grpo after [s_sft/base/seed-1] [s/+often/seed-1]`,
+		`s_sft/+longer/seed-1 sft after [] []`,
+		`s/+longer/seed-1 grpo after [s_sft/+longer/seed-1] []`,
+		`s_sft/+card/seed-1 sft after [] []`,
+		`s/+card/seed-1 grpo after [s_sft/+card/seed-1] []`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(trials) != 2*len(want) {
+		t.Errorf("%d trials of two seeds, want %d", len(trials), 2*len(want))
+	}
+
+	// A trial that is asked for brings what it starts from, which may be another rung's.
+	found, err := Find(trials, []string{"s/+kl/seed-2"})
+	if err != nil || len(found) != 2 || found[0].Name != "s_sft/base/seed-2" || found[1].Name != "s/+kl/seed-2" {
+		t.Errorf("found %v, %v", found, err)
+	}
+	if found, err = Find(trials, []string{"s_sft/+longer/seed-1"}); err != nil || len(found) != 1 {
+		t.Errorf("a first stage brings %d trials, %v", len(found), err)
+	}
+}
+
 func TestFind(t *testing.T) {
 	trials := Expand(load(t, study))
 	for name, want := range map[string]int{"s/base/seed-1": 1, "+kl/seed-2": 1, "seed-1": 3, "kl/seed-2": 0, "nope": 0} {
@@ -144,7 +186,7 @@ func TestFingerprintIsSensitive(t *testing.T) {
 	want := Identify(base, parts)
 	for _, override := range []string{"seed=2", "grpo.kl=0.05", "grpo.steps=11", "grpo.loss=dapo", "grpo.advantage.std=population", "grpo.adam_eps=1e-7",
 		"rewards.format.weight=0.1", "rewards.chart.tolerance=0.1", "data.sources.a.weight=2", "data.sources.a.limit=5", "prompt.max_pixels=3136",
-		"prompt.templates.yesno={question}", "policy.init=random", "policy.freeze=[]", "eval.examples=1", "route.open=iou", "eval.max_completion_tokens=9"} {
+		"prompt.templates.yesno={question}", "policy.init=random", "policy.freeze=[]", "eval.examples=1", "route.open=text", "eval.max_completion_tokens=9"} {
 		got := Identify(one(t, experiment, override).Experiment, parts)
 		if got.Spec == want.Spec || got.All == want.All || got.Data != want.Data {
 			t.Errorf("%s: %+v", override, got)

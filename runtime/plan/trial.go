@@ -84,8 +84,8 @@ func labels(f *spec.File, rung spec.Rung, r *spec.Resolved) map[string]string {
 	return out
 }
 
-// Find returns the trials that one of the names means, and those that they start from, in the order of trials. A name is a trial's, or ends it at a "/":
-// "+mcq/seed-2", or "seed-2" for that seed of every rung. The error lists what there is.
+// Find returns the trials that one of the names means, and those that they start from, in the order of trials. A name is a trial's, or
+// ends it at a "/": "+mcq/seed-2", or "seed-2" for that seed of every rung. The error lists what there is.
 func Find(trials []Trial, names []string) ([]Trial, error) {
 	chosen := map[int]bool{}
 	for _, name := range names {

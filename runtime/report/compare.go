@@ -9,7 +9,7 @@ import (
 )
 
 // oneSeed stands beside every comparison of two single runs: where seeds move the accuracy by 2 points, intervals such
-// as ours tell two equal variants apart about 15 times in 100 instead of 5 (500 examples; TestOneSeedMisleads).
+// as ours tell two equal variants apart about 13 times in 100 instead of 5 (500 examples; TestOneSeedMisleads).
 const oneSeed = "one seed: item noise only; the interval says nothing about other seeds"
 
 // Delta compares the reward of two sides, A and B, over a set of examples. Samples of an example are averaged first.

@@ -9,7 +9,7 @@ import (
 )
 
 // Metrics are the columns of table eval that can be compared; the first is the default.
-var Metrics = []string{"reward", "correct", "parsed", "format", "matching", "chart", "iou", "bmas"}
+var Metrics = []string{"reward", "correct", "parsed", "format", "matching", "chart", "iou", "bmas", "text", "overlong", "repetition"}
 
 // measure puts a metric in the place of the reward, and leaves out the rows in which it is null, NaN or infinite. mixr writes no such
 // reward, others may.
@@ -30,6 +30,12 @@ func measure(rows []table.Eval, metric string) (kept []table.Eval, left int) {
 		of = func(r *table.Eval) *float64 { return r.IoU }
 	case "bmas":
 		of = func(r *table.Eval) *float64 { return r.BMAS }
+	case "text":
+		of = func(r *table.Eval) *float64 { return r.Text }
+	case "overlong":
+		of = func(r *table.Eval) *float64 { return r.Overlong }
+	case "repetition":
+		of = func(r *table.Eval) *float64 { return r.Repetition }
 	}
 	kept = slices.Clone(rows)
 	n := 0

@@ -138,6 +138,26 @@ func TestTwoLevelFalsePositives(t *testing.T) {
 	}
 }
 
+// TestTwoSeedsSayLittle: why a mark takes three seeds.
+func TestTwoSeedsSayLittle(t *testing.T) {
+	const rounds = 1000
+	for _, w := range []world{{2, 60, 0, 0}, {2, 60, 0.07, 0}, {2, 300, 0.02, 0.8}, {2, 500, 0.07, 0}} {
+		rng := rand.New(rand.NewPCG(4, uint64(w.seeds)))
+		found, half := 0, 0.0
+		for range rounds {
+			test, interval := twoLevel(w.differences(rng))
+			half += (interval.High - interval.Low) / 2 / rounds
+			if test.P < level {
+				found++
+			}
+		}
+		t.Logf("%+v: %.1f %% told apart, +-%.2f", w, 100*float64(found)/rounds, half)
+		if found > 74 || half < 0.25 {
+			t.Errorf("%+v: told apart %d times of %d by intervals of +-%.2f: marks on two seeds might be worth it", w, found, rounds, half)
+		}
+	}
+}
+
 // TestTwoLevelPower: the difference that a test calls detectable is found in 80 of 100 cases.
 func TestTwoLevelPower(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))

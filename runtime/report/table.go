@@ -326,12 +326,21 @@ func (t *Table) sameReward(rungs []rungData) {
 			continue // said when the rung was read
 		}
 		for _, ch := range c.Spec.Changed {
-			both := ch.A.Value != nil && ch.B.Value != nil
-			if strings.HasPrefix(ch.Path, "rewards.") && (both || strings.HasPrefix(ch.Path, "rewards.format.")) {
+			if rewardDiffers(ch) {
 				t.warn("%s is rewarded otherwise than %s (%s): compare another metric than the reward", t.Rows[i].Rung, t.Rows[i-1].Rung, ch.Path)
 			}
 		}
 	}
+}
+
+// rewardDiffers reports a value that gives examples of both sides another reward. Blocks of task rewards come and go with their tasks;
+// format and penalties are part of every task's reward.
+func rewardDiffers(ch Change) bool {
+	everyTask := slices.ContainsFunc([]string{"rewards.format.", "rewards.overlong.", "rewards.repetition."}, func(block string) bool {
+		return strings.HasPrefix(ch.Path, block)
+	})
+	both := ch.A.Value != nil && ch.B.Value != nil
+	return everyTask || both && (strings.HasPrefix(ch.Path, "rewards.") || strings.HasPrefix(ch.Path, "route."))
 }
 
 // hashSet is the beginning of a hash of texts, whatever their order.

@@ -193,3 +193,24 @@ func TestReadStudy(t *testing.T) {
 		}
 	}
 }
+
+// TestRewardDiffers: what makes rewards of two rows no measure of the same thing.
+func TestRewardDiffers(t *testing.T) {
+	there := Side{Value: json.RawMessage("1")}
+	for _, c := range []struct {
+		path       string
+		both, want bool
+	}{
+		{"rewards.format.weight", true, true}, {"rewards.format.weight", false, true}, {"rewards.overlong.buffer", false, true},
+		{"rewards.repetition.ngram", false, true}, {"rewards.combine", true, true}, {"rewards.chart.tolerance", true, true},
+		{"rewards.chart.tolerance", false, false}, {"route.open", true, true}, {"grpo.kl", true, false},
+	} {
+		ch := Change{Path: c.path, B: there}
+		if c.both {
+			ch.A = there
+		}
+		if got := rewardDiffers(ch); got != c.want {
+			t.Errorf("%s, on both sides %v: got %v", c.path, c.both, got)
+		}
+	}
+}

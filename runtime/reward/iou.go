@@ -62,8 +62,8 @@ func newGrounding(r *spec.IoU, family Space) (judge, error) {
 	return grounding{space, cornerOrder(r.Order), r.Overlap, r.Boxes == "all", r.Divide, r.Threshold, r.Schedule == "dynamic"}, nil
 }
 
-// dynamicThreshold is V-Triune's dynamic IoU (arXiv 2505.18129): loose while the policy is cold, tight in the end. progress is the share
-// of the steps that are done.
+// dynamicThreshold is V-Triune's dynamic IoU (arXiv 2505.18129): loose while the policy is cold, tight in the end. progress is
+// step / steps.
 func dynamicThreshold(progress float64) float64 {
 	switch {
 	case progress <= 0.10:

@@ -84,7 +84,7 @@ type Options struct {
 type Completion struct {
 	Text      string  // special tokens stripped
 	NumTokens int     // tokens as they were sampled; read by rewards.overlong
-	Progress  float64 // share of the training's steps that are done, 0 to 1 (an evaluation: 1); read by rewards.iou.schedule
+	Progress  float64 // step / steps of the training, above 0 to 1 (an evaluation: 1); read by rewards.iou.schedule
 }
 
 // Scorer scores completions for one experiment. It is immutable and safe for concurrent use.

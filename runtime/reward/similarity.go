@@ -62,7 +62,7 @@ func newSimilarity(r *spec.BMAS, o Options) (judge, error) {
 	}
 	if r.Frequency == "idf" {
 		if len(o.References) == 0 {
-			return nil, errors.New("rewards.bmas.frequency: idf needs the reference texts of the training examples")
+			return nil, errors.New("rewards.bmas.frequency: idf needs the reference texts of training examples of open tasks, and there are none")
 		}
 		s.idf = newFrequencies(table, o.References, s.reduce)
 	}

@@ -24,12 +24,14 @@ var rules = []func(*facts){
 	stageHasItsBlock,
 	groupDividesBatch,
 	mixIsNotEmpty,
+	routesJudge,
 	everyTaskIsScored,
 	everyRewardIsRouted,
 	extractionIsAnOrder,
 	rewardsCombine,
 	thresholdIsOne,
 	overlongStartsInside,
+	answersCanStandThere,
 	templatesHoldTheQuestion,
 	placeholdersAreKnown,
 	somethingTrains,
@@ -120,6 +122,20 @@ func (f *facts) tasks() map[string]string {
 	return out
 }
 
+// judges lists the rewards that can score a task.
+var judges = map[string][]string{"yesno": {"matching"}, "mcq": {"matching"}, "chart": {"chart"}, "grounding": {"iou"}, "open": {"bmas", "text"}}
+
+// judged reports whether the task's route leads to a reward that can score it.
+func (f *facts) judged(task string) bool { return slices.Contains(judges[task], f.Route[task]) }
+
+func routesJudge(f *facts) {
+	for _, task := range slices.Sorted(maps.Keys(f.Route)) {
+		if path := "route." + task; f.sound("route", path) && !f.judged(task) {
+			f.c.report(f.at(path), path, "", "got %q, want %s: no other reward scores %s", f.Route[task], strings.Join(judges[task], " or "), task)
+		}
+	}
+}
+
 func everyTaskIsScored(f *facts) {
 	if f.Stage == "sft" && f.Eval.Examples == 0 {
 		return // supervised training scores only in evaluation
@@ -127,7 +143,7 @@ func everyTaskIsScored(f *facts) {
 	declared := f.Rewards.names()
 	for task, source := range f.tasks() {
 		reward := f.Route[task]
-		if !f.sound("route", "route."+task, "rewards", "rewards."+reward) || slices.Contains(declared, reward) {
+		if !f.sound("route", "route."+task, "rewards", "rewards."+reward) || !f.judged(task) || slices.Contains(declared, reward) {
 			continue
 		}
 		f.c.report(f.at("route."+task, "data.sources."+source+".task"), "rewards."+reward, "write rewards: "+reward+": {}",
@@ -141,6 +157,9 @@ func everyRewardIsRouted(f *facts) {
 	}
 	used := map[string]bool{}
 	for task := range f.tasks() {
+		if !f.judged(task) {
+			return
+		}
 		used[f.Route[task]] = true
 	}
 	for _, reward := range f.Rewards.names() {
@@ -218,9 +237,36 @@ func overlongStartsInside(f *facts) {
 		"eval", "eval.max_completion_tokens") {
 		return
 	}
-	if limit, path := f.OverlongLimit(); o.Buffer > limit {
+	limit, path := f.OverlongLimit()
+	if o.Buffer > limit {
 		f.c.report(f.at("rewards.overlong.buffer", "rewards.overlong"), "rewards.overlong.buffer", "",
 			"got %d tokens, want at most the %d of %s", o.Buffer, limit, path)
+		return
+	}
+	longest := 0
+	if f.GRPO != nil {
+		longest = f.GRPO.MaxCompletionTokens
+	}
+	if f.Eval.Examples > 0 && f.sound("eval.examples") {
+		longest = max(longest, f.Eval.MaxCompletionTokens)
+	}
+	if start := limit - o.Buffer; longest > 0 && start >= longest {
+		f.c.report(f.at("rewards.overlong.limit", "rewards.overlong"), "rewards.overlong.limit", "",
+			"the penalty begins behind %d tokens, and no completion has more than %d: it would always be 0", start, longest)
+	}
+}
+
+// answersCanStandThere reports a task whose answer rewards.extract looks for only by its kind, where it has none.
+func answersCanStandThere(f *facts) {
+	if !f.sound("rewards", "rewards.extract") || !slices.Equal(f.Rewards.Extract, []string{"last"}) {
+		return
+	}
+	tasks := f.tasks()
+	for _, task := range slices.Sorted(maps.Keys(tasks)) {
+		if task == "grounding" || task == "open" {
+			f.c.report(f.at("rewards.extract"), "rewards.extract", "write whole behind last",
+				"finds no answer of the task %s of source %s: last knows letters, yes or no, and numbers", task, tasks[task])
+		}
 	}
 }
 

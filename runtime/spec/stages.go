@@ -37,8 +37,8 @@ func (r *Resolved) Stages() []*Resolved {
 	return out
 }
 
-// Evaluation is the experiment as one evaluation of its policy, under that name: stage eval, the blocks grpo, sft and policy.lora taken out, and what
-// else concerns training alone at its default. So its fingerprint does not depend on them.
+// Evaluation is the experiment as one evaluation of its policy, under that name: stage eval, the blocks grpo, sft and policy.lora taken
+// out, and what else concerns training alone at its default. So its fingerprint does not depend on them.
 func (r *Resolved) Evaluation(name string) *Resolved {
 	e := *r.Experiment
 	e.Name, e.Stage = name, evalStage

@@ -100,10 +100,10 @@ func TestDecodeForeign(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{"older", write("eval/0"), `holds "eval/0", want "eval/1"`},
-		{"newer", write("eval/2"), `holds "eval/2", want "eval/1"`},
-		{"another table", whole(t, Metrics{Step: 1}), `holds "metrics/1", want "eval/1"`},
-		{"other columns", write("eval/1"), "a is unknown"},
+		{"older", write("eval/0"), `holds "eval/0", want "eval/2"`},
+		{"newer", write("eval/3"), `holds "eval/3", want "eval/2"`},
+		{"another table", whole(t, Metrics{Step: 1}), `holds "metrics/1", want "eval/2"`},
+		{"other columns", write("eval/2"), "a is unknown"},
 		{"empty", nil, ""},
 		{"no Parquet", []byte("hello, this is no table at all"), ""},
 	} {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,10 +19,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// version of every table's columns; it stands in the file's metadata as "mixr.table" = "metrics/1".
-const version = 1
-
 const (
+	// metadataKey says in the file which table it is, and the version of its columns: "mixr.table" = "metrics/1".
 	metadataKey = "mixr.table"
 	// blockRows is how many rows go to the Parquet writer at a time. The writer decides page boundaries once a call,
 	// so a fixed number makes them a function of the rows alone.
@@ -40,9 +40,9 @@ func newEncoder[R Row](w io.Writer) *encoder[R] {
 	return &encoder[R]{w: parquet.NewGenericWriter[R](w,
 		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
 		parquet.MaxRowsPerRowGroup(groupRows),
-		parquet.KeyValueMetadata(metadataKey, tableVersion[R]()),
+		parquet.KeyValueMetadata(metadataKey, tableVersion[R](newest[R]())),
 		// The library's default names its build, which would make equal tables differ between builds.
-		parquet.CreatedBy("mixr", "table", fmt.Sprint(version)),
+		parquet.CreatedBy("mixr", "table", fmt.Sprint(newest[R]())),
 	)}
 }
 
@@ -65,8 +65,8 @@ func (e *encoder[R]) close() error {
 	return e.w.Close()
 }
 
-// decode reads all rows of a Parquet file after checking that it holds exactly the columns of R: the Parquet library
-// would read an added column as zero, drop one it does not know, and convert int64 to string, all in silence.
+// decode reads all rows of a Parquet file after checking that it holds exactly the columns that R had in the file's version: the
+// Parquet library would read any missing column as zero, drop one it does not know, and convert int64 to string, all in silence.
 //
 // The Parquet library panics on some damaged files; that is an error here.
 func decode[R Row](data []byte) (rows []R, err error) {
@@ -82,10 +82,15 @@ func decode[R Row](data []byte) (rows []R, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if got, ok := f.Lookup(metadataKey); !ok || got != tableVersion[R]() {
-		return nil, fmt.Errorf("holds %q, want %q: written by another version of mixr", got, tableVersion[R]())
+	got, _ := f.Lookup(metadataKey)
+	version := newest[R]()
+	for version > 0 && got != tableVersion[R](version) {
+		version--
 	}
-	if err := sameColumns(columns(f.Schema()), columns(schemaOf[R]())); err != nil {
+	if version == 0 {
+		return nil, fmt.Errorf("holds %q, want %q: written by another version of mixr", got, tableVersion[R](newest[R]()))
+	}
+	if err := sameColumns(columns(f.Schema()), columnsIn[R](version)); err != nil {
 		return nil, err
 	}
 	for _, group := range f.Metadata().RowGroups {
@@ -125,7 +130,29 @@ func checkEnds(data []byte) error {
 	return nil
 }
 
-func tableVersion[R Row]() string { return fmt.Sprintf("%s/%d", Name[R](), version) }
+func tableVersion[R Row](version int) string { return fmt.Sprintf("%s/%d", Name[R](), version) }
+
+// since maps every column of a table to the version that added it, by the tag `since` of its row type; 1 without one.
+func since[R Row]() map[string]int {
+	out := map[string]int{}
+	for f := range reflect.TypeFor[R]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+		out[name] = 1
+		if v, err := strconv.Atoi(f.Tag.Get("since")); err == nil {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// newest is the version of a table's columns that is written today.
+func newest[R Row]() int { return slices.Max(slices.Collect(maps.Values(since[R]()))) }
+
+// columnsIn are the columns that a table had in a version.
+func columnsIn[R Row](version int) []column {
+	added := since[R]()
+	return slices.DeleteFunc(columns(schemaOf[R]()), func(c column) bool { return added[c.name] > version })
+}
 
 func schemaOf[R Row]() *parquet.Schema { return parquet.SchemaOf(new(R)) }
 

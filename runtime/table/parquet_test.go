@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 var nan = math.NaN()
@@ -66,7 +67,7 @@ func TestRoundTripZeros(t *testing.T) {
 	roundTrip[Timing](t)
 }
 
-// tags holds every row type to the rule of Row: pointer if and only if optional.
+// tags holds every row type to the rules of Row: pointer if and only if optional, and optional what came later.
 func tags[R Row](t *testing.T) {
 	t.Helper()
 	r := reflect.TypeFor[R]()
@@ -74,6 +75,9 @@ func tags[R Row](t *testing.T) {
 		optional := strings.Contains(f.Tag.Get("parquet"), ",optional")
 		if optional != (f.Type.Kind() == reflect.Pointer) {
 			t.Errorf("%s.%s: optional is %v, the field is a %v", r.Name(), f.Name, optional, f.Type)
+		}
+		if later, is := f.Tag.Lookup("since"); is && (!optional || later < "2" || later > "9") {
+			t.Errorf("%s.%s: since %q, want a version above 1 and a nullable column", r.Name(), f.Name, later)
 		}
 	}
 }
@@ -144,6 +148,59 @@ func TestSchemaDrift(t *testing.T) {
 	}
 	if _, err := decode[Metrics](encodeAll(t, []Timing{{Step: 1, TEnd: time.Now()}})); err == nil || !strings.Contains(err.Error(), `"timing/1"`) {
 		t.Errorf("another table: %v", err)
+	}
+}
+
+// older is rows as a version of their table had them, in a file that says it is of the version claimed.
+func older[R Row](t *testing.T, rows []R, version, claimed int) []byte {
+	t.Helper()
+	added := since[R]()
+	var fields []reflect.StructField
+	for f := range reflect.TypeFor[R]().Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("parquet"), ","); added[name] <= version {
+			fields = append(fields, reflect.StructField{Name: f.Name, Type: f.Type, Tag: f.Tag})
+		}
+	}
+	old := reflect.StructOf(fields)
+	var buf bytes.Buffer
+	w := parquet.NewWriter(&buf, parquet.SchemaOf(reflect.New(old).Interface()), parquet.Compression(&zstd.Codec{}),
+		parquet.KeyValueMetadata(metadataKey, tableVersion[R](claimed)))
+	for _, row := range rows {
+		out := reflect.New(old)
+		for i, f := range fields {
+			out.Elem().Field(i).Set(reflect.ValueOf(row).FieldByName(f.Name))
+		}
+		if err := w.Write(out.Interface()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// TestOlderTables: columns that a table got later are null in older files; a file that leaves them out without being older is refused.
+func TestOlderTables(t *testing.T) {
+	x, y := 0.25, -1.0
+	rows := completionsOf(1, 3, 200) // more than the block that is read at a time
+	for i := range rows {
+		rows[i].BMAS, rows[i].Format = &x, &y
+	}
+	got, err := decode[Completion](older(t, rows, 1, 1))
+	if err != nil || !reflect.DeepEqual(got, rows) {
+		t.Errorf("completions: %v", err)
+	}
+	evals := []Eval{{Step: 3, When: "after", ExampleID: "a", Format: &x, Reward: 1}, {Step: 3, ExampleID: "b", BMAS: &y}}
+	have, err := decode[Eval](older(t, evals, 1, 1))
+	if err != nil || !reflect.DeepEqual(have, evals) {
+		t.Errorf("eval: got %+v, %v", have, err)
+	}
+	if _, err := decode[Eval](older(t, evals, 1, 2)); err == nil || !strings.Contains(err.Error(), "text is missing; overlong is missing; repetition is missing") {
+		t.Errorf("eval/2 with the columns of eval/1: %v", err)
+	}
+	if _, err := decode[Eval](older(t, evals, 2, 1)); err == nil || !strings.Contains(err.Error(), "text is unknown") {
+		t.Errorf("eval/1 with the columns of eval/2: %v", err)
 	}
 }
 

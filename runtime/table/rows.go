@@ -10,6 +10,8 @@ import (
 // Rules that hold for all of them (results/README.md lists every column, and a test keeps the two equal):
 //   - a nullable column is a pointer and says `optional`; a required one is plain and does not. (`optional` on a
 //     plain field would store 0, "" and false as null: a reward of 0 would vanish.)
+//   - a column that a table did not have from the start is nullable and has the tag `since` with the version of the table that
+//     added it; it is null in the rows of older files.
 //   - a number is finite or null. Finite makes the pointer and counts what it drops.
 //   - only Timing knows about time, hosts and attempts, so the other tables of an interrupted and resumed run have
 //     the same bytes as those of an uninterrupted one.
@@ -54,8 +56,8 @@ type Metrics struct {
 }
 
 // Slice is one row of slices.parquet: one component of one task of one source in one step. Component is a reward
-// component's name (matching, chart, iou, bmas, format), or reward, len or loss. N counts completions; Mean to Max are
-// over the N - NumNull completions to which the component applies. Where it applies to none there is no row.
+// component's name (matching, chart, iou, bmas, text, format, overlong, repetition), or reward, len or loss. N counts
+// completions; Mean to Max are over the N - NumNull completions to which the component applies. Where it applies to none there is no row.
 type Slice struct {
 	Step      int32    `parquet:"step,delta"`
 	Task      string   `parquet:"task,dict"`
@@ -90,7 +92,10 @@ type Completion struct {
 	Chart        *float64  `parquet:"chart,optional"`
 	IoU          *float64  `parquet:"iou,optional"`
 	BMAS         *float64  `parquet:"bmas,optional"`
+	Text         *float64  `parquet:"text,optional" since:"2"`
 	Format       *float64  `parquet:"format,optional"`
+	Overlong     *float64  `parquet:"overlong,optional" since:"2"`   // penalty, -1 to 0
+	Repetition   *float64  `parquet:"repetition,optional" since:"2"` // penalty, -1 to 0
 	Reward       float64   `parquet:"reward"`
 	GroupMean    float64   `parquet:"group_mean"`
 	GroupStd     float64   `parquet:"group_std"`
@@ -117,7 +122,10 @@ type Eval struct {
 	Chart      *float64 `parquet:"chart,optional"`
 	IoU        *float64 `parquet:"iou,optional"`
 	BMAS       *float64 `parquet:"bmas,optional"`
+	Text       *float64 `parquet:"text,optional" since:"2"`
 	Format     *float64 `parquet:"format,optional"`
+	Overlong   *float64 `parquet:"overlong,optional" since:"2"`   // penalty, -1 to 0
+	Repetition *float64 `parquet:"repetition,optional" since:"2"` // penalty, -1 to 0
 	Reward     float64  `parquet:"reward"`
 	Correct    *bool    `parquet:"correct,optional"` // nil where the task has no right or wrong
 	NumTok     int32    `parquet:"n_tok"`

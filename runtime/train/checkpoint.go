@@ -37,11 +37,7 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 	}
 	state := checkpointState{Step: step, SHA256: map[string]string{}}
 	for name, tensors := range map[string][]weights.Tensor{policyFile: policy, optimizerFile: moments} {
-		path := filepath.Join(dir, name)
-		if err := weights.Write(path, tensors, "F32", nil); err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
-		}
-		sum, err := weights.HashFile(path)
+		sum, err := weights.WriteSum(filepath.Join(dir, name), tensors, "F32", nil)
 		if err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
@@ -50,8 +46,8 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 	return writeJSON(filepath.Join(dir, stateFile), state)
 }
 
-// loadCheckpoint reads what saveCheckpoint wrote over the initial weights: a frozen parameter is in no checkpoint. A checkpoint that is not what was written is an error that names the file
-// and says how to go on.
+// loadCheckpoint reads what saveCheckpoint wrote over the initial weights: a frozen parameter is in no checkpoint. A checkpoint that is not what was
+// written is an error that names the file and says how to go on.
 func (m *model) loadCheckpoint(dir string, step int) error {
 	hint := fmt.Sprintf("delete the folder %s to continue from the checkpoint before it", dir)
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))

@@ -46,7 +46,7 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 	if err != nil {
 		return nil, err
 	}
-	if err := g.reward(l); err != nil {
+	if err := g.reward(l, 1); err != nil {
 		return nil, err
 	}
 	sha, err := itemSHA(ex)
@@ -60,8 +60,8 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 			Step: int32(step), When: when, ExampleID: ex.ID, ItemSHA: sha, Source: ex.Source, Task: string(ex.Task), Sample: int32(j),
 			Question: text(ex.Question), Image: text(r.shown(ex)), Gold: text(gold(ex)),
 			Completion: g.texts[j], Extracted: text(res.Extracted), Parsed: res.Parsed,
-			Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Format: res.Format,
-			Reward: res.Reward, NumTok: int32(len(c.tokens)), Finish: c.finish,
+			Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Text: res.Text, Format: res.Format,
+			Overlong: res.Overlong, Repetition: res.Repetition, Reward: res.Reward, NumTok: int32(len(c.tokens)), Finish: c.finish,
 		}
 		if ex.Task == data.YesNo || ex.Task == data.MCQ || ex.Task == data.Chart {
 			right := res.TaskScore() == 1

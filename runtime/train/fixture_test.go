@@ -341,6 +341,6 @@ func (w *world) draw(r *runner, ex data.Example, first, n int) *group {
 		seed: r.exp.Seed, first: first, count: n, temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
 	})
 	check(w.t, err)
-	check(w.t, g.reward(r.lanes[0]))
+	check(w.t, g.reward(r.lanes[0], 1))
 	return g
 }

@@ -43,11 +43,12 @@ func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
 	return g, nil
 }
 
-// reward scores each completion's text.
-func (g *group) reward(l *lane) error {
+// reward scores each completion. progress is step / steps of the training, 1 in an evaluation.
+func (g *group) reward(l *lane, progress float64) error {
 	for _, c := range g.completions {
 		text := l.prompter.tok.Decode(c.tokens, true)
-		result, err := l.scorer.Score(g.prompt.example, text, g.prompt.frame)
+		written := reward.Completion{Text: text, NumTokens: len(c.tokens), Progress: progress}
+		result, err := l.scorer.ScoreCompletion(g.prompt.example, written, g.prompt.frame)
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,8 @@ func (m *model) read(dir string, progress func(done, total int)) error {
 	}
 	for _, name := range s.Names() {
 		if !known[name] && !slices.ContainsFunc(buffers, func(end string) bool { return strings.HasSuffix(name, end) }) {
-			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, m.program.Model.Family()))
+			family := m.program.Model.Family()
+			problems = append(problems, fmt.Errorf("weight %s is in the checkpoint, but not in a %s of this config.json", name, family))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -161,5 +161,19 @@ func (in *Inputs) scorer(table []float32, width int) (*reward.Scorer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return reward.NewScorer(in.Experiment, reward.Options{Embedder: embedding, Space: reward.SpaceOf(in.Policy.Model.Family())})
+	return reward.NewScorer(in.Experiment, reward.Options{
+		Embedder: embedding, Space: reward.SpaceOf(in.Policy.Model.Family()), References: in.references(),
+	})
+}
+
+// references are the gold answers of the training examples of open tasks, source by source in canonical order.
+func (in *Inputs) references() (out []string) {
+	for _, source := range in.Data.Sources() {
+		for _, ex := range in.Data.Train(source) {
+			if ex.Task == data.Open {
+				out = append(out, ex.Answers...)
+			}
+		}
+	}
+	return out
 }

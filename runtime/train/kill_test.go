@@ -62,24 +62,30 @@ func TestKilledRunContinues(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	done, resumed := 0, map[int]bool{}
 	for folder := 0; done < kills; folder++ {
-		dir := filepath.Join(t.TempDir(), "run")
+		dir, reached := filepath.Join(t.TempDir(), "run"), 0
 		for attempt := 0; ; attempt++ {
-			if attempt > 40 {
-				t.Fatal("the run does not come to an end")
-			}
+			// The machine may be slower by now than when the length was measured: later attempts get longer, so that one of them ends.
+			limit := length + length/4*time.Duration(attempt)
 			cmd, output := child(t, w, dir)
-			timer := time.AfterFunc(time.Duration(rng.Int64N(int64(length))), func() { _ = cmd.Process.Kill() }) // it may have ended by itself
+			timer := time.AfterFunc(time.Duration(rng.Int64N(int64(limit))), func() { _ = cmd.Process.Kill() }) // it may have ended by itself
 			err := cmd.Wait()
 			timer.Stop()
+			if err != nil && cmd.ProcessState.Exited() {
+				t.Fatalf("attempt %d in folder %d failed by itself: %v\n%s", attempt, folder, err, output)
+			}
+			m, unread := table.ReadManifest(dir) // a kill may come before there is one
+			for _, began := range m.Attempts {
+				if began.PID == cmd.Process.Pid && began.FromStep != reached {
+					t.Fatalf("attempt %d in folder %d began at step %d, where the one before left %d", attempt, folder, began.FromStep, reached)
+				}
+			}
+			reached = last(m.Checkpoints)
 			if err == nil {
 				break
 			}
-			if cmd.ProcessState.Exited() {
-				t.Fatalf("attempt %d in folder %d failed by itself: %v\n%s", attempt, folder, err, output)
-			}
 			done++
-			if m, err := table.ReadManifest(dir); err == nil {
-				resumed[last(m.Checkpoints)] = true
+			if unread == nil {
+				resumed[reached] = true
 			}
 		}
 		sameResults(t, "killed", results(t, dir), want)

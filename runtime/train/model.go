@@ -187,7 +187,8 @@ func (l *lane) closeDecode() {
 
 func (l *lane) Close() {
 	l.closeDecode()
-	for _, b := range slices.AppendSeq([]*bound{l.policy.vision, l.reference.vision, l.prefill, l.policy.score, l.reference.score, l.gradient}, maps.Values(l.parts)) {
+	whole := []*bound{l.policy.vision, l.reference.vision, l.prefill, l.policy.score, l.reference.score, l.gradient}
+	for _, b := range slices.AppendSeq(whole, maps.Values(l.parts)) {
 		if b != nil {
 			b.binding.Close()
 		}

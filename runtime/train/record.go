@@ -212,7 +212,8 @@ type component struct {
 func components(res reward.Result) []component {
 	return []component{
 		{reward.Matching, res.Matching}, {reward.Chart, res.Chart}, {reward.IoU, res.IoU},
-		{reward.BMAS, res.BMAS}, {reward.Format, res.Format},
+		{reward.BMAS, res.BMAS}, {reward.Text, res.Text}, {reward.Format, res.Format},
+		{reward.Overlong, res.Overlong}, {reward.Repetition, res.Repetition},
 	}
 }
 
@@ -231,8 +232,8 @@ func completionRow(g *group, j int, step int32) table.Completion {
 		Step: step, ExampleID: ex.ID, Source: ex.Source, Task: string(ex.Task), Gen: int32(j),
 		Prompt: &ex.Question, Completion: g.texts[j], Parsed: res.Parsed, Finish: c.finish,
 		NumPromptTok: int32(len(g.prompt.IDs)), NumTok: int32(len(c.tokens)), Logp: c.logp,
-		Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Format: res.Format,
-		Reward: res.Reward, GroupMean: g.mean, GroupStd: g.std, Advantage: g.advantage[j],
+		Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Text: res.Text, Format: res.Format,
+		Overlong: res.Overlong, Repetition: res.Repetition, Reward: res.Reward, GroupMean: g.mean, GroupStd: g.std, Advantage: g.advantage[j],
 		Extracted: text(res.Extracted), Note: text(res.Note),
 	}
 	for i, id := range c.tokens {

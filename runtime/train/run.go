@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,10 +87,7 @@ func (r *runner) phase(name string, total int) func(done int, m *table.Metrics) 
 // that the caller fills. files are written into the folder at the start: the resolved spec and whatever else describes the trial.
 // Of a run that is done nothing is computed again. It fails with *Interrupted when ctx ends, and with *Diverged.
 func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) error {
-	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: o.InFlight}
-	if r.inFlight == 0 {
-		r.inFlight = o.Workers + 1
-	}
+	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: cmp.Or(o.InFlight, o.Workers+1)}
 	switch there, err := table.ReadManifest(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 		r.run, err = table.Create(dir, m)
@@ -242,7 +240,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 		return err
 	}
 	r.model.keepReference()
-	table := append([]float32(nil), r.model.weights[program.Model.Decoder().Embedding()].Float32()...) // frozen: the policy's own may train
+	table := r.initialEmbedding()
 	if step := r.run.Step(); step > 0 {
 		if err := r.model.loadCheckpoint(r.run.CheckpointDir(step), step); err != nil {
 			return err
@@ -273,6 +271,20 @@ func (r *runner) prepare(files map[string][]byte) error {
 		return err
 	}
 	return r.bindUpdate()
+}
+
+// initialEmbedding is the policy's embedding as it is before training, which rewards.bmas compares by: frozen, or kept for the KL term;
+// else a copy, where a reward reads it.
+func (r *runner) initialEmbedding() []float32 {
+	name := r.model.program.Model.Decoder().Embedding()
+	if kept := r.model.reference[name]; kept != nil {
+		return kept.Float32()
+	}
+	now := r.model.weights[name].Float32()
+	if r.exp.Rewards.BMAS == nil {
+		return now
+	}
+	return slices.Clone(now)
 }
 
 // train makes the steps that are left and commits at every checkpoint, at the end, and when the context is done or a step fails:

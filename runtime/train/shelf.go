@@ -93,11 +93,15 @@ func (s *Shelf) policyHash(dir, init string) (string, error) {
 // hashPolicy covers every file of a policy folder that a result depends on.
 func (s *Shelf) hashPolicy(dir, init string) (string, error) {
 	h := sha256.New()
-	for _, name := range []string{"config.json", "tokenizer.json", "generation_config.json"} {
+	for _, name := range [...]string{
+		"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+		"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json",
+	} {
 		sum, err := s.Sums.HashFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
-			sum = "none"
-		} else if err != nil {
+			continue
+		}
+		if err != nil {
 			return "", fmt.Errorf("policy: %w", err)
 		}
 		fmt.Fprintln(h, name, sum)

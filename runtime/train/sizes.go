@@ -12,10 +12,10 @@ import (
 // The longest prompt is sought among each source's longest question and largest first picture, so that no other row is rendered.
 func (in *Inputs) Sizes(workers, inFlight int) (compile.Sizes, error) {
 	e := in.Experiment
-	s := compile.Sizes{Workers: workers, InFlight: inFlight}
+	s := compile.Sizes{Workers: workers, InFlight: inFlight, KeepsEmbedding: e.Rewards.BMAS != nil}
 	render := &prompter{spec: e.Prompt, checkpoint: in.Policy, tok: in.Policy.Tokenizer.Clone()}
 	for _, source := range in.Data.Sources() {
-		rows := slices.Concat(in.Data.EvalSet(source, e.Eval.Examples))
+		rows := slices.Clone(in.Data.EvalSet(source, e.Eval.Examples))
 		if e.Stage != "eval" {
 			rows = append(rows, in.Data.Train(source)...)
 		}
@@ -49,7 +49,8 @@ func (in *Inputs) Sizes(workers, inFlight int) (compile.Sizes, error) {
 	}
 	switch {
 	case e.GRPO != nil:
-		s.Completion, s.Group, s.Units = max(s.Completion, e.GRPO.MaxCompletionTokens), max(s.Group, e.GRPO.GroupSize), e.GRPO.BatchSize/e.GRPO.GroupSize
+		s.Completion, s.Group = max(s.Completion, e.GRPO.MaxCompletionTokens), max(s.Group, e.GRPO.GroupSize)
+		s.Units = e.GRPO.BatchSize / e.GRPO.GroupSize
 	case e.SFT != nil:
 		s.Rows, s.Units = min(rowsPerUnit, e.SFT.BatchSize), (e.SFT.BatchSize+rowsPerUnit-1)/rowsPerUnit
 	}

@@ -38,7 +38,8 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if rec.timing.RewardS, err = each(func(l *lane, i int) error { return groups[i].reward(l) }); err != nil {
+	progress := float64(step) / float64(r.steps)
+	if rec.timing.RewardS, err = each(func(l *lane, i int) error { return groups[i].reward(l, progress) }); err != nil {
 		return nil, err
 	}
 	if rec.timing.ScoreS, err = each(func(l *lane, i int) error { return r.score(l, groups[i], o.Temperature) }); err != nil {

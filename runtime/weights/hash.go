@@ -11,12 +11,6 @@ import (
 	"sync"
 )
 
-// Hash identifies the weights at path, a file or folder as for Open: the SHA-256, in hex, of one line
-// "<SHA-256 of the file>  <file name>\n" for each safetensors file in alphabetical order, as sha256sum prints it. The index
-// does not count: it says nothing that the files do not. It reads every byte, at about a second for 1 GB and processor; to read
-// once only, see SumCache.
-func Hash(path string) (string, error) { return (*SumCache)(nil).Hash(path) }
-
 // HashFile is the SHA-256 of one file's content, in hex.
 func HashFile(path string) (string, error) {
 	f, err := os.Open(path)
@@ -31,7 +25,10 @@ func HashFile(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// Hash is the package's Hash, with the sums of files that the cache knows. Several files are read at the same time.
+// Hash identifies the weights at path, a file or folder as for Open: the SHA-256, in hex, of one line
+// "<SHA-256 of the file>  <file name>\n" for each safetensors file in alphabetical order, as sha256sum prints it. The index
+// does not count: it says nothing that the files do not. Files that the cache does not know are read whole, several at the same time
+// (bench/loading measures it).
 func (c *SumCache) Hash(path string) (string, error) {
 	files, index, err := locate(path)
 	if err == nil {

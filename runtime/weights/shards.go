@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func writeSharded(dir string, tensors []Tensor, dtype string, maxShardBytes int6
 
 	files := make([]*renameio.PendingFile, len(shards))
 	for i, shard := range shards {
-		if files[i], err = pending(filepath.Join(dir, names[i]), shard, dtype, metadata); err != nil {
+		if files[i], err = pending(filepath.Join(dir, names[i]), shard, dtype, metadata, io.Discard); err != nil {
 			return fmt.Errorf("%s: %w", names[i], err)
 		}
 		defer files[i].Cleanup() // a no-op after the replacement

@@ -67,8 +67,8 @@ func TestWriteSharded(t *testing.T) {
 				t.Errorf("files hold %q, want %q", list, c.want)
 			}
 			for _, x := range seven() {
-				if s.DType(x.Name) != c.dtype || !slices.Equal(s.Shape(x.Name), x.Shape) || !slices.Equal(read(t, s, x.Name), x.Data) {
-					t.Errorf("%s: %s %v %v", x.Name, s.DType(x.Name), s.Shape(x.Name), read(t, s, x.Name))
+				if s.tensors[x.Name].dtype != c.dtype || !slices.Equal(s.Shape(x.Name), x.Shape) || !slices.Equal(read(t, s, x.Name), x.Data) {
+					t.Errorf("%s: %s %v %v", x.Name, s.tensors[x.Name].dtype, s.Shape(x.Name), read(t, s, x.Name))
 				}
 			}
 			if left := names(t, dir); len(files) == 1 && !slices.Equal(left, []string{singleFile}) || len(files) > 1 && len(left) != len(files)+1 {

@@ -15,14 +15,13 @@ func TestRealModels(t *testing.T) {
 				t.Skipf("no model: %v", err)
 			}
 			s := open(t, dir)
+			s.Finite = true
 			values := 0
 			for _, tensor := range s.Names() {
-				if s.DType(tensor) == "I64" {
+				if s.tensors[tensor].dtype == "I64" {
 					continue
 				}
-				data := read(t, s, tensor)
-				check(t, CheckFinite(tensor, data))
-				values += len(data)
+				values += len(read(t, s, tensor))
 			}
 			if values < 1_000_000 {
 				t.Errorf("%d tensors with %d values", len(s.Names()), values)

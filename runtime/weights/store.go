@@ -236,9 +236,6 @@ func (s *Store) Shape(name string) []int {
 	return append([]int{}, t.shape...)
 }
 
-// DType is a tensor's type as stored, such as "BF16"; "" if there is no such tensor.
-func (s *Store) DType(name string) string { return s.tensors[name].dtype }
-
 // Close unmaps the files. A second Close does nothing.
 func (s *Store) Close() error {
 	var err error

@@ -24,7 +24,7 @@ import (
 //
 // It also believes the cache of the Hugging Face libraries: a link to blobs/HASH, where HASH has 64 hexadecimal digits, leads to
 // a file with that SHA-256, as its name says. Those libraries check it when they download and never again, and so does mixr. A blob
-// that was damaged since is hence not noticed here; weights.Hash, without a cache, does notice.
+// that was damaged since is hence not noticed here; a nil *SumCache does notice.
 //
 // The file has one line a sum, appended by a single write: its CRC-32, and then what it was told. Lines that are broken, torn or of
 // another version are passed over, so that damage costs time and nothing else.

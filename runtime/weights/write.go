@@ -3,7 +3,9 @@ package weights
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,26 +41,36 @@ func (t *Tensor) count() int {
 //
 // The file appears under its name only once it is complete and on disk; on an error an older file stays as it was.
 func Write(path string, tensors []Tensor, dtype string, metadata map[string]string) error {
-	if err := write(path, tensors, dtype, metadata); err != nil {
+	return write(path, tensors, dtype, metadata, io.Discard)
+}
+
+// WriteSum is Write and returns the SHA-256 of the file's content in hex, as HashFile would, without reading the file again.
+func WriteSum(path string, tensors []Tensor, dtype string, metadata map[string]string) (string, error) {
+	h := sha256.New()
+	if err := write(path, tensors, dtype, metadata, h); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func write(path string, tensors []Tensor, dtype string, metadata map[string]string, also io.Writer) error {
+	f, err := pending(path, tensors, dtype, metadata, also)
+	if err == nil {
+		defer f.Cleanup()                // a no-op after the replacement
+		err = f.CloseAtomicallyReplace() // syncs the file first
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return fmt.Errorf("weights: write %s: %w", path, err)
 	}
 	return nil
 }
 
-func write(path string, tensors []Tensor, dtype string, metadata map[string]string) error {
-	f, err := pending(path, tensors, dtype, metadata)
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()                                  // a no-op after the replacement
-	if err := f.CloseAtomicallyReplace(); err != nil { // syncs the file first
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// pending writes a safetensors file beside path that has yet to take its place. Whoever called cleans it up.
-func pending(path string, tensors []Tensor, dtype string, metadata map[string]string) (*renameio.PendingFile, error) {
+// pending writes a safetensors file beside path that has yet to take its place, and the same bytes into also. Whoever called cleans it
+// up.
+func pending(path string, tensors []Tensor, dtype string, metadata map[string]string, also io.Writer) (*renameio.PendingFile, error) {
 	sorted := slices.SortedFunc(slices.Values(tensors), byName)
 	header, err := buildHeader(sorted, dtype, metadata)
 	if err != nil {
@@ -68,7 +80,7 @@ func pending(path string, tensors []Tensor, dtype string, metadata map[string]st
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(f, header, sorted, dtype); err != nil {
+	if err := fill(io.MultiWriter(f, also), header, sorted, dtype); err != nil {
 		return nil, errors.Join(err, f.Cleanup())
 	}
 	return f, nil

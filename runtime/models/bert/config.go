@@ -2,11 +2,9 @@ package bert
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
+	"mixr/runtime/models/config"
 	"mixr/runtime/nn"
 )
 
@@ -28,16 +26,7 @@ type Config struct {
 
 // LoadConfig reads config.json in dir. The error names the file and lists every field that is missing or wrong, one a line.
 func LoadConfig(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("bert: %w", err)
-	}
-	c, err := ParseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("bert: %s: %w", path, err)
-	}
-	return c, nil
+	return config.Load("bert", dir, ParseConfig)
 }
 
 // ParseConfig is LoadConfig on the bytes of the file.
@@ -57,26 +46,15 @@ func (c *Config) validate() error {
 	if c.ModelType != "bert" {
 		return fmt.Errorf("model_type: got %q, want \"bert\"", c.ModelType) // other fields would only add noise
 	}
-	var errs []error
-	want := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	for _, size := range []struct {
-		field string
-		n     int
-	}{
-		{"vocab_size", c.VocabSize},
-		{"hidden_size", c.HiddenSize},
-		{"intermediate_size", c.IntermediateSize},
-		{"num_hidden_layers", c.NumLayers},
-		{"num_attention_heads", c.NumHeads},
-		{"max_position_embeddings", c.MaxPositions},
-		{"type_vocab_size", c.TypeVocabSize},
-	} {
-		want(size.n > 0, "%s: got %d, want > 0", size.field, size.n)
-	}
+	var m config.Mistakes
+	want := m.Want
+	m.Positive("vocab_size", c.VocabSize)
+	m.Positive("hidden_size", c.HiddenSize)
+	m.Positive("intermediate_size", c.IntermediateSize)
+	m.Positive("num_hidden_layers", c.NumLayers)
+	m.Positive("num_attention_heads", c.NumHeads)
+	m.Positive("max_position_embeddings", c.MaxPositions)
+	m.Positive("type_vocab_size", c.TypeVocabSize)
 	if c.HiddenSize > 0 && c.NumHeads > 0 {
 		want(c.HiddenSize%c.NumHeads == 0, "num_attention_heads: got %d, want a divisor of hidden_size %d", c.NumHeads, c.HiddenSize)
 	}
@@ -84,7 +62,7 @@ func (c *Config) validate() error {
 	want(c.LayerNormEps > 0, "layer_norm_eps: got %g, want > 0", c.LayerNormEps)
 	want(c.Positions == "absolute", "position_embedding_type: got %q, want \"absolute\"", c.Positions)
 	want(!c.Decoder, "is_decoder: got true, want false: only the encoder is supported")
-	return errors.Join(errs...)
+	return m.Err()
 }
 
 func (c *Config) heads() nn.Heads {

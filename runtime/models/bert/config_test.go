@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/nn"
 )
 
@@ -16,7 +17,7 @@ const small = `{"model_type": "bert", "vocab_size": 30, "hidden_size": 24, "inte
 
 func TestParseConfigDefaults(t *testing.T) {
 	c, err := ParseConfig([]byte(small))
-	check(t, err)
+	fixture.Check(t, err)
 	if c.HiddenAct != "gelu" || c.LayerNormEps != 1e-12 || c.heads() != (nn.Heads{Query: 3, KV: 3, Width: 8}) {
 		t.Errorf("got %+v", c)
 	}
@@ -27,7 +28,7 @@ func TestLoadConfigErrors(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
 	load := func(text string) string {
-		check(t, os.WriteFile(path, []byte(text), 0o644))
+		fixture.Check(t, os.WriteFile(path, []byte(text), 0o644))
 		_, err := LoadConfig(dir)
 		if err == nil {
 			t.Fatal("it loaded")
@@ -58,9 +59,9 @@ func TestLoadConfigErrors(t *testing.T) {
 
 func TestFeed(t *testing.T) {
 	c, err := ParseConfig([]byte(small))
-	check(t, err)
+	fixture.Check(t, err)
 	f, err := c.Feed([]Text{{IDs: []int{5, 6}, Types: []int{0, 1}}, {IDs: []int{7, 8, 9}}})
-	check(t, err)
+	fixture.Check(t, err)
 	const hidden = nn.Hidden
 	if !slices.Equal(f.IDs, []int64{5, 6, 0, 7, 8, 9}) || !slices.Equal(f.Types, []int64{0, 1, 0, 0, 0, 0}) ||
 		!slices.Equal(f.Pos, []int64{0, 1, 2}) || !slices.Equal(f.Mask, []float32{0, 0, hidden, 0, 0, 0}) || f.Texts != 2 || f.Tokens != 3 {

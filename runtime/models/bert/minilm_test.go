@@ -10,8 +10,8 @@ import (
 	"slices"
 	"testing"
 
-	"mixr/runtime/graph"
-	"mixr/runtime/nn"
+	"mixr/runtime/fixture"
+	"mixr/runtime/ort/orttest"
 	"mixr/runtime/token"
 	"mixr/runtime/weights"
 )
@@ -20,8 +20,9 @@ const shared = "../../../../shared" // beside the repository; holds real models 
 
 // miniLM is all-MiniLM-L6-v2, a sentence embedder, on the graph of Encode.
 type miniLM struct {
+	t *testing.T
 	c *Config
-	*runner
+	*encoder
 	tok *token.Tokenizer
 }
 
@@ -32,15 +33,19 @@ func openMiniLM(t *testing.T) *miniLM {
 		t.Skipf("no real model: %v", err)
 	}
 	c, err := LoadConfig(dir)
-	check(t, err)
+	fixture.Check(t, err)
 	store, err := weights.Open(dir)
-	check(t, err)
+	fixture.Check(t, err)
 	defer store.Close()
-	read := func(s nn.Spec, dst []float32) { check(t, store.Float32(Locate(s.Name, store.Has), dst)) }
-	r := newRunner(t, Specs(c), read, func(g *graph.Graph) { g.Output("hidden", Encode(nn.NewParams(g), c, inputs(g, false))) })
+	params := map[string]orttest.Value{}
+	for _, s := range Specs(c) {
+		x := make([]float32, s.Size())
+		fixture.Check(t, store.Float32(Locate(s.Name, store.Has), x))
+		params[s.Name] = orttest.F32(x, s.Shape...)
+	}
 	tok, err := token.Load(dir)
-	check(t, err)
-	return &miniLM{c, r, tok}
+	fixture.Check(t, err)
+	return &miniLM{t, c, newEncoder(t, c, false, params), tok}
 }
 
 // The real model against transformers, from sentences to hidden states.
@@ -49,9 +54,9 @@ func TestMiniLM(t *testing.T) {
 	var want struct {
 		Sentences []string
 		Rows      [][]int
-		Hidden    packed // every twelfth component
+		Hidden    fixture.Floats // every twelfth component
 	}
-	load(t, "minilm.json", &want)
+	fixture.Load(t, "minilm.json", &want)
 	var texts []Text
 	for i, sentence := range want.Sentences {
 		ids := m.tok.EncodeWithSpecial(sentence)
@@ -61,13 +66,13 @@ func TestMiniLM(t *testing.T) {
 		texts = append(texts, Text{IDs: want.Rows[i]})
 	}
 	f, err := m.c.Feed(texts)
-	check(t, err)
-	hidden := tokens(m.run(f, nil)["hidden"], texts, f)
+	fixture.Check(t, err)
+	hidden := m.hidden(f)
 	var got []float32
 	for i := 0; i < len(hidden); i += 12 {
 		got = append(got, hidden[i])
 	}
-	closeTo(t, "hidden states", got, want.Hidden, parityTolerance)
+	fixture.Close(t, "hidden states", got, want.Hidden, parityTolerance)
 }
 
 // As a judge uses it: the cosine of mean-pooled sentences ranks pairs of captions (STS 2014, images) as people do. Spearman's rank
@@ -80,7 +85,7 @@ func TestSentenceSimilarity(t *testing.T) {
 	}
 	defer file.Close()
 	unzipped, err := gzip.NewReader(file)
-	check(t, err)
+	fixture.Check(t, err)
 	var texts []Text
 	var human, cosines []float64
 	for lines := bufio.NewScanner(unzipped); lines.Scan(); {
@@ -90,7 +95,7 @@ func TestSentenceSimilarity(t *testing.T) {
 			Score float64
 			Meta  struct{ Subset string }
 		}
-		check(t, json.Unmarshal(lines.Bytes(), &pair))
+		fixture.Check(t, json.Unmarshal(lines.Bytes(), &pair))
 		if pair.Meta.Subset == "2014.images" {
 			texts = append(texts, Text{IDs: m.tok.EncodeWithSpecial(pair.A)}, Text{IDs: m.tok.EncodeWithSpecial(pair.B)})
 			human = append(human, pair.Score)
@@ -127,14 +132,14 @@ func TestSentenceSimilarity(t *testing.T) {
 // means averages the hidden states of each text's tokens.
 func (m *miniLM) means(texts []Text) (means [][]float64) {
 	f, err := m.c.Feed(texts)
-	check(m.t, err)
-	hidden, d := m.run(f, nil)["hidden"], m.c.HiddenSize
-	for i, text := range texts {
+	fixture.Check(m.t, err)
+	hidden, d := m.hidden(f), m.c.HiddenSize
+	for _, text := range texts {
 		mean := make([]float64, d)
-		for j, v := range hidden[i*f.Tokens*d:][:len(text.IDs)*d] {
+		for j, v := range hidden[:len(text.IDs)*d] {
 			mean[j%d] += float64(v) / float64(len(text.IDs))
 		}
-		means = append(means, mean)
+		means, hidden = append(means, mean), hidden[len(text.IDs)*d:]
 	}
 	return means
 }

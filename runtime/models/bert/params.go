@@ -1,7 +1,6 @@
 package bert
 
 import (
-	"fmt"
 	"strings"
 
 	"mixr/runtime/graph"
@@ -12,21 +11,13 @@ import (
 //
 // A configuration that LoadConfig accepts always builds; another one panics with the rule it breaks.
 func Specs(c *Config) []nn.Spec {
-	var specs []nn.Spec
-	// The list is what Encode asks for, so it cannot drift from it.
-	_, err := graph.Build("parameters", func(g *graph.Graph) {
-		p := nn.NewParams(g)
+	return nn.Declared("bert", func(g *graph.Graph, p *nn.Params) {
 		Encode(p, c, In{
 			IDs:  g.Input("ids", graph.I64, "N", "T"),
 			Pos:  g.Input("pos", graph.I64, "T"),
 			Mask: g.Input("mask", graph.F32, "N", 1, 1, "T"),
 		})
-		specs = p.List()
 	})
-	if err != nil {
-		panic(fmt.Sprintf("bert: configuration that LoadConfig would refuse: %v", err))
-	}
-	return specs
 }
 
 // Locate returns the name that a parameter has in a checkpoint that holds the tensors of has. Models with a head on top save the

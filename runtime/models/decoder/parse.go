@@ -2,8 +2,9 @@ package decoder
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+
+	"mixr/runtime/models/config"
 )
 
 // Parsed is a decoder with what of its configuration is not the decoder's own.
@@ -72,13 +73,8 @@ func Parse(b []byte, prefix, head string) (*Parsed, error) {
 		rope.Theta = f.Theta
 	}
 
-	var errs []error
-	want := func(ok bool, format string, args ...any) bool {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-		return ok
-	}
+	var m config.Mistakes
+	want := m.Want
 	switch f.Type {
 	case "qwen2":
 		c.QKVBias = true
@@ -92,15 +88,11 @@ func Parse(b []byte, prefix, head string) (*Parsed, error) {
 	default:
 		return nil, fmt.Errorf("model_type: got %q, want qwen2, llama, mistral or internlm2", f.Type) // other fields would only add noise
 	}
-	for _, n := range []struct {
-		field string
-		got   int
-	}{
-		{"vocab_size", c.Vocab}, {"hidden_size", c.Width}, {"intermediate_size", c.FeedForward},
-		{"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
-	} {
-		want(n.got > 0, "%s: got %d, want > 0", n.field, n.got)
-	}
+	m.Positive("vocab_size", c.Vocab)
+	m.Positive("hidden_size", c.Width)
+	m.Positive("intermediate_size", c.FeedForward)
+	m.Positive("num_hidden_layers", c.Layers)
+	m.Positive("num_attention_heads", c.Heads)
 	if c.Heads > 0 && c.Width > 0 {
 		want(c.KVHeads > 0 && c.Heads%c.KVHeads == 0, "num_key_value_heads: got %d, want a divisor of num_attention_heads %d", c.KVHeads, c.Heads)
 		want(f.HeadWidth > 0 || c.Width%c.Heads == 0, "num_attention_heads: got %d for hidden_size %d, want heads of equal width", c.Heads, c.Width)
@@ -111,10 +103,9 @@ func Parse(b []byte, prefix, head string) (*Parsed, error) {
 	want(c.InitStd > 0, "initializer_range: got %g, want > 0", c.InitStd)
 	want(c.MaxPositions >= 0, "max_position_embeddings: got %d, want > 0", c.MaxPositions)
 	var err error
-	if c.Rope, err = rope.rope(); err != nil {
-		errs = append(errs, err)
-	}
-	return &Parsed{c, f.Type, f.EOS}, errors.Join(errs...)
+	c.Rope, err = rope.rope()
+	m.Add(err)
+	return &Parsed{c, f.Type, f.EOS}, m.Err()
 }
 
 func deref(n *int) int {

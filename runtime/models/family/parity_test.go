@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/graph"
 	"mixr/runtime/models"
 	"mixr/runtime/models/decoder"
@@ -52,10 +53,10 @@ func TestParity(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			var want wanted
 			b, err := os.ReadFile(filepath.Join(dir, "want.json"))
-			check(t, err)
-			check(t, json.Unmarshal(b, &want))
+			fixture.Check(t, err)
+			fixture.Check(t, json.Unmarshal(b, &want))
 			m, err := LoadModel(dir)
-			check(t, err)
+			fixture.Check(t, err)
 			if m.Family() != want.Family {
 				t.Fatalf("family %q, want %q", m.Family(), want.Family)
 			}
@@ -85,7 +86,7 @@ func (p *parity) place() {
 			})
 		}
 		prompt, err := p.model.Place(w.IDs, pictures)
-		check(p.t, err)
+		fixture.Check(p.t, err)
 		for axis := range prompt.Pos {
 			if !slices.Equal(prompt.Pos[axis], w.Positions[axis]) {
 				p.t.Errorf("prompt %d, axis %d: positions %v, want %v", i, axis, prompt.Pos[axis], w.Positions[axis])
@@ -111,20 +112,13 @@ func (p *parity) logits() {
 	got := run.Run(feeds)["logits"].Floats()
 
 	store, err := weights.Open(filepath.Join(p.dir, "want.safetensors"))
-	check(t, err)
+	fixture.Check(t, err)
 	defer store.Close()
 	for i, prompt := range p.prompts {
 		want := make([]float32, len(prompt.IDs)*vocab)
-		check(t, store.Float32(fmt.Sprintf("logits.%d", i), want))
-		scale, worst := 0.0, 0.0
-		for j, w := range want {
-			scale += float64(w) * float64(w)
-			worst = max(worst, math.Abs(float64(w-got[i*longest*vocab+j])))
-		}
+		fixture.Check(t, store.Float32(fmt.Sprintf("logits.%d", i), want))
 		// bench/parity.py finds 8e-6 at worst on random checkpoints; the rest is for processors that sum in another order.
-		if scale = math.Sqrt(scale / float64(len(want))); !(worst <= 5e-5*scale) {
-			t.Errorf("prompt %d: logits off by %.1e of their root mean square %.3g", i, worst/scale, scale)
-		}
+		fixture.Close(t, fmt.Sprintf("prompt %d: logits", i), got[i*longest*vocab:][:len(want)], want, 5e-5)
 	}
 
 	var behind [][]int
@@ -235,29 +229,24 @@ func (p *parity) weights() map[string]orttest.Value {
 	t := p.t
 	t.Helper()
 	store, err := weights.Open(p.dir)
-	check(t, err)
+	fixture.Check(t, err)
 	defer store.Close()
-	feeds, read := map[string]orttest.Value{}, map[string]bool{}
+	layout, err := models.Layout(p.model, store.Has)
+	fixture.Check(t, err)
+	data, feeds, read := map[string][]float32{}, map[string]orttest.Value{}, map[string]bool{}
 	for _, s := range p.model.Specs() {
-		data := make([]float32, s.Size())
-		rest := data
-		for _, piece := range p.model.Locate(s.Name, store.Has) {
-			shape := store.Shape(piece.Tensor)
-			from, to, row := piece.From, piece.To, 1
-			if to == 0 {
-				to = shape[0]
-			}
-			for _, d := range shape[1:] {
-				row *= d
-			}
-			check(t, store.Float32Rows(piece.Tensor, from, to, rest[:(to-from)*row]))
-			rest = rest[(to-from)*row:]
-			read[piece.Tensor] = true
+		data[s.Name] = make([]float32, s.Size())
+		feeds[s.Name] = orttest.F32(data[s.Name], s.Shape...)
+	}
+	for _, stored := range layout {
+		read[stored.Name] = true
+		if shape := store.Shape(stored.Name); len(shape) > 0 && shape[0] != stored.Shape[0] {
+			t.Fatalf("tensor %s of the checkpoint is %v, want %d rows", stored.Name, shape, stored.Shape[0])
 		}
-		if len(rest) > 0 {
-			t.Fatalf("%s: the checkpoint has %d elements too few", s.Name, len(rest))
+		for _, part := range stored.Parts {
+			width := part.Param.Size() / part.Param.Shape[0]
+			fixture.Check(t, store.Float32Rows(stored.Name, part.From, part.To, data[part.Param.Name][part.Row*width:][:(part.To-part.From)*width]))
 		}
-		feeds[s.Name] = orttest.F32(data, s.Shape...)
 	}
 	for _, name := range store.Names() {
 		if !read[name] {
@@ -342,11 +331,4 @@ func noise(seed uint32, n int) []float32 {
 		out[i] = float32(x>>24)/64 - 2
 	}
 	return out
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

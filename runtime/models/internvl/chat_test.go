@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mixr/runtime/chat"
+	"mixr/runtime/fixture"
 	"mixr/runtime/models"
 	"mixr/runtime/token"
 )
@@ -17,9 +18,9 @@ import (
 func tokenizer(t *testing.T, added ...string) *token.Tokenizer {
 	t.Helper()
 	b, err := os.ReadFile("../../../experiments/policies/nano/tokenizer.json")
-	check(t, err)
+	fixture.Check(t, err)
 	var file map[string]any
-	check(t, json.Unmarshal(b, &file))
+	fixture.Check(t, json.Unmarshal(b, &file))
 	tokens := file["added_tokens"].([]any)
 	next := 0
 	for _, x := range tokens {
@@ -32,11 +33,11 @@ func tokenizer(t *testing.T, added ...string) *token.Tokenizer {
 	}
 	file["added_tokens"] = tokens
 	b, err = json.Marshal(file)
-	check(t, err)
+	fixture.Check(t, err)
 	dir := t.TempDir()
-	check(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), b, 0o600))
+	fixture.Check(t, os.WriteFile(filepath.Join(dir, "tokenizer.json"), b, 0o600))
 	tok, err := token.Load(dir)
-	check(t, err)
+	fixture.Check(t, err)
 	return tok
 }
 
@@ -71,9 +72,9 @@ func TestPrompt(t *testing.T) {
 		},
 	} {
 		rendered, err := c.Render(test.messages)
-		check(t, err)
+		fixture.Check(t, err)
 		p, err := c.Prompt(tok, rendered, test.pictures)
-		check(t, err)
+		fixture.Check(t, err)
 		if got := tok.Decode(p.IDs, false); got != test.want {
 			t.Errorf("got %q\nwant %q", got, test.want)
 		}
@@ -129,9 +130,9 @@ func TestCheckTokenizer(t *testing.T) {
 	end, _ := tok.ID(imEnd)
 	image, _ := tok.ID(imageToken)
 	c.Text.Vocab, c.StopIDs, c.ImageTokenID = tok.Size(), []int{end}, image
-	check(t, c.CheckTokenizer(tok))
+	fixture.Check(t, c.CheckTokenizer(tok))
 	c.ImageTokenID = -1 // as in the original layout
-	check(t, c.CheckTokenizer(tok))
+	fixture.Check(t, c.CheckTokenizer(tok))
 	for want, edit := range map[string]func(c *Config){
 		"vocab_size is 100":               func(c *Config) { c.Text.Vocab = 100 },
 		"config.json's image_token_id is": func(c *Config) { c.ImageTokenID = 7 },
@@ -154,7 +155,7 @@ func TestCheckTokenizer(t *testing.T) {
 // Where the folder's files disagree about the end of a turn, <|im_end|> comes first.
 func TestStop(t *testing.T) {
 	config, err := json.Marshal(native(nil))
-	check(t, err)
+	fixture.Check(t, err)
 	const (
 		named  = `{"added_tokens_decoder": {"5": {"content": "<|im_start|>"}, "7": {"content": "<|im_end|>"}}}`
 		listed = `{"added_tokens": [{"id": 8, "content": "<|im_end|>"}]}`
@@ -171,11 +172,11 @@ func TestStop(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		for name, text := range test.files {
-			check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+			fixture.Check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 		}
-		check(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
+		fixture.Check(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
 		c, err := Load(dir)
-		check(t, err)
+		fixture.Check(t, err)
 		if !slices.Equal(c.Stop(), test.want) || c.EndOfTurn() != test.want[0] {
 			t.Errorf("%v: got %v, want %v", test.files, c.Stop(), test.want)
 		}

@@ -2,11 +2,9 @@ package internvl
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
+	"mixr/runtime/models/config"
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
@@ -71,14 +69,9 @@ func (c *Config) tileTokens() int { return c.Vision.patches() / mergeUnit }
 // end a completion, the tokenizer's files for the id of <|im_end|>, and the image processor's file for the number of tiles. All but
 // config.json may be absent. The error names the file and lists every field that is missing or wrong, one a line.
 func Load(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	b, err := os.ReadFile(path)
+	c, err := config.Load("internvl", dir, ParseConfig)
 	if err != nil {
-		return nil, fmt.Errorf("internvl: %w", err)
-	}
-	c, err := ParseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("internvl: %s: %w", path, err)
+		return nil, err
 	}
 	if err := c.loadProcessor(dir); err != nil {
 		return nil, fmt.Errorf("internvl: %w", err)
@@ -200,13 +193,8 @@ func ParseConfig(b []byte) (*Config, error) {
 
 // config checks a file and reads it. The error lists every mistake.
 func (f *file) config() (*Config, error) {
-	var errs []error
-	want := func(ok bool, format string, args ...any) bool {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-		return ok
-	}
+	var m config.Mistakes
+	want := m.Want
 	v := &f.Vision
 	c := &Config{
 		Vision: Vision{
@@ -237,7 +225,7 @@ func (f *file) config() (*Config, error) {
 		want(f.FeatureChoice == "default", "vision_feature_select_strategy: got %q, want \"default\"", f.FeatureChoice)
 	}
 
-	positive := func(field string, n int) bool { return want(n > 0, "vision_config.%s: got %d, want > 0", field, n) }
+	positive := func(field string, n int) bool { return m.Positive("vision_config."+field, n) }
 	positive("intermediate_size", v.FeedForward)
 	positive("num_hidden_layers", v.Layers)
 	if ok := positive("hidden_size", v.Width); positive("num_attention_heads", v.Heads) && ok {
@@ -261,11 +249,12 @@ func (f *file) config() (*Config, error) {
 	want(c.Tiling.Min >= 1 && c.Tiling.Min <= c.Tiling.Max, "min_dynamic_patch %d, max_dynamic_patch %d: want 1 <= min <= max", c.Tiling.Min, c.Tiling.Max)
 
 	if !want(len(text) > 0, "%s: is required", field) {
-		return nil, errors.Join(errs...)
+		return nil, m.Err()
 	}
 	parsed, err := decoder.Parse(text, "language_model.model.", "language_model.lm_head.weight")
 	if err != nil {
-		return nil, errors.Join(append(errs, fmt.Errorf("%s: %w", field, err))...)
+		m.Add(fmt.Errorf("%s: %w", field, err))
+		return nil, m.Err()
 	}
 	c.Text, c.StopIDs, c.InternLM2 = parsed.Config, parsed.EOS, parsed.Type == "internlm2"
 	if f.Tied != nil && !c.Original { // in the original layout the decoder's own field rules
@@ -278,7 +267,7 @@ func (f *file) config() (*Config, error) {
 		want(false, "image_token_id: is required")
 	}
 	want(c.Original || !c.InternLM2, "%s.model_type: got \"internlm2\", which exists in the original layout alone", field)
-	if err := errors.Join(errs...); err != nil {
+	if err := m.Err(); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/graph"
 	"mixr/runtime/nn"
 )
@@ -61,9 +62,9 @@ func edited(config, edits object) object {
 func parsed(t *testing.T, config object) *Config {
 	t.Helper()
 	b, err := json.Marshal(config)
-	check(t, err)
+	fixture.Check(t, err)
 	c, err := ParseConfig(b)
-	check(t, err)
+	fixture.Check(t, err)
 	return c
 }
 
@@ -145,7 +146,7 @@ func TestConfigErrors(t *testing.T) {
 		{native(object{"downsample_ratio": 1, "vision_config.num_channels": 1}), "num_channels: got 1, want 3\ndownsample_ratio: got 1"}, // all at once
 	} {
 		b, err := json.Marshal(test.config)
-		check(t, err)
+		fixture.Check(t, err)
 		if _, err := ParseConfig(b); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("got error %v\nwant one with %q", err, test.want)
 		}
@@ -161,11 +162,11 @@ func TestLoad(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		b, err := json.Marshal(native(nil))
-		check(t, err)
+		fixture.Check(t, err)
 		all := map[string]string{"config.json": string(b)}
 		maps.Copy(all, files)
 		for name, text := range all {
-			check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+			fixture.Check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 		}
 		return Load(dir)
 	}
@@ -175,7 +176,7 @@ func TestLoad(t *testing.T) {
 		"processor_config.json":    `{"image_processor": ` + published + `}`,
 	} {
 		c, err := load(map[string]string{name: text})
-		check(t, err)
+		fixture.Check(t, err)
 		if c.Tiling != (Tiling{2, 7, true}) {
 			t.Errorf("%s: got %+v", name, c.Tiling)
 		}
@@ -232,8 +233,8 @@ func TestSpecs(t *testing.T) {
 		}
 	}
 	g, err := graph.Build("tower", func(g *graph.Graph) { g.Output("features", c.Tower(g, nn.NewParams(g))) })
-	check(t, err)
-	check(t, g.Verify())
+	fixture.Check(t, err)
+	fixture.Check(t, g.Verify())
 }
 
 // In transformers' layout parameters are found under the names that the class has in memory too.

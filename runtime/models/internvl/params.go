@@ -1,7 +1,6 @@
 package internvl
 
 import (
-	"fmt"
 	"strings"
 
 	"mixr/runtime/graph"
@@ -16,18 +15,10 @@ import (
 // Shapes are those of the checkpoint but for the patch embedding, [Dv, 3*14*14] here and [Dv, 3, 14, 14] there; the elements stand in
 // the same order.
 func (c *Config) Specs() []nn.Spec {
-	var specs []nn.Spec
-	// The list is what the model functions ask for, so it cannot drift from them.
-	_, err := graph.Build("parameters", func(g *graph.Graph) {
-		p := nn.NewParams(g)
+	return nn.Declared("internvl", func(g *graph.Graph, p *nn.Params) {
 		c.Tower(g, p)
 		decoder.Declare(g, p, c.Text)
-		specs = p.List()
 	})
-	if err != nil {
-		panic(fmt.Sprintf("internvl: configuration that ParseConfig would refuse: %v", err))
-	}
-	return specs
 }
 
 // Module names the part of the model that a parameter belongs to: vision (the tower), merger (the projector), embedding or decoder

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/graph"
 	"mixr/runtime/models"
+	"mixr/runtime/models/modeltest"
 	"mixr/runtime/nn"
 	"mixr/runtime/ort/orttest"
 )
@@ -21,30 +23,30 @@ type parity struct {
 	Config    json.RawMessage
 	Tiles     []int // of each picture
 	IDs       []int
-	Features  packed
-	Logits    packed
-	Gradients map[string]packed // of sum(logits * noise("loss")) by each parameter, or none
+	Features  fixture.Floats
+	Logits    fixture.Floats
+	Gradients map[string]fixture.Floats // of sum(logits * Noise("loss")) by each parameter, or none
 }
 
 func TestParity(t *testing.T) {
 	var cases []parity
-	load(t, "parity.json", &cases)
+	fixture.Load(t, "parity.json", &cases)
 	for _, test := range cases {
 		t.Run(test.Name, func(t *testing.T) {
 			c, err := ParseConfig(test.Config)
-			check(t, err)
+			fixture.Check(t, err)
 			pictures := test.pictures(c)
 			prompt, err := c.Place(test.IDs, pictures)
-			check(t, err)
-			feeds := weights(c)
+			fixture.Check(t, err)
+			feeds := modeltest.Weights(c.Specs())
 			feed(c, feeds, prompt, pictures)
 			got := orttest.NewRunner(t, "parity", func(g *graph.Graph) {
 				features, logits := whole(g, nn.NewParams(g), c)
 				g.Output("features", features)
 				g.Output("logits", logits)
 			}).Run(feeds)
-			closeTo(t, "features", got["features"].Floats(), test.Features, parityTolerance)
-			closeTo(t, "logits", got["logits"].Floats(), test.Logits, parityTolerance)
+			fixture.Close(t, "features", got["features"].Floats(), test.Features, parityTolerance)
+			fixture.Close(t, "logits", got["logits"].Floats(), test.Logits, parityTolerance)
 			if test.Gradients != nil {
 				testGradients(t, c, test, feeds)
 			}
@@ -59,7 +61,7 @@ func (p parity) pictures(c *Config) (out []*models.Picture) {
 		tiles += n
 	}
 	tile := c.Vision.patches() * c.Vision.patchDim()
-	pixels := drawn("pixels", tiles*tile)
+	pixels := fixture.Noise("pixels", tiles*tile)
 	for _, n := range p.Tiles {
 		out = append(out, &models.Picture{Pixels: pixels[:n*tile], Tokens: n * c.tileTokens(), Grid: [3]int{1, 1, n}})
 		pixels = pixels[n*tile:]
@@ -73,26 +75,15 @@ const gradientTolerance = 1e-4
 // testGradients compares the gradient of every parameter with autograd's.
 func testGradients(t *testing.T, c *Config, test parity, feeds map[string]orttest.Value) {
 	specs := c.Specs()
-	n := len(test.Logits)
-	feeds["loss"] = orttest.F32(drawn("loss", n), n)
-	got := orttest.NewRunner(t, "gradient", func(g *graph.Graph) {
-		p := nn.NewParams(g)
+	got := modeltest.Gradients(t, specs, feeds, fixture.Noise("loss", len(test.Logits)), func(g *graph.Graph, p *nn.Params) *graph.Value {
 		_, logits := whole(g, p, c)
-		logits = graph.Reshape(logits, -1)
-		sum := graph.SumAll(graph.Mul(logits, g.Input("loss", graph.F32, logits.Dim(0))))
-		wrt := make([]*graph.Value, len(specs))
-		for i, s := range specs {
-			wrt[i] = p.Weight(s.Name, s.Shape...)
-		}
-		for i, d := range graph.Gradients(sum, wrt...) {
-			g.Output("d "+specs[i].Name, d)
-		}
-	}).Run(feeds)
+		return logits
+	})
 	if len(specs) != len(test.Gradients) {
 		t.Errorf("%d parameters, the fixture has gradients of %d", len(specs), len(test.Gradients))
 	}
 	for _, s := range specs {
-		closeTo(t, s.Name, got["d "+s.Name].Floats(), test.Gradients[s.Name], gradientTolerance)
+		fixture.Close(t, s.Name, got[s.Name], test.Gradients[s.Name], gradientTolerance)
 	}
 }
 
@@ -104,15 +95,15 @@ func TestOriginalLayout(t *testing.T) {
 		Native  json.RawMessage // config.json of the same model in transformers' layout
 		Tensors map[string]struct {
 			Shape []int
-			Data  packed
+			Data  fixture.Floats
 		}
 	}
-	load(t, "original.json", &cases)
+	fixture.Load(t, "original.json", &cases)
 	for _, test := range cases {
 		c, err := ParseConfig(test.Config)
-		check(t, err)
+		fixture.Check(t, err)
 		native, err := ParseConfig(test.Native)
-		check(t, err)
+		fixture.Check(t, err)
 		if !reflect.DeepEqual(c.Vision, native.Vision) || !reflect.DeepEqual(c.Text, native.Text) || c.Tiling != native.Tiling {
 			t.Errorf("got %+v with %+v\nwant %+v with %+v", c, c.Text, native, native.Text)
 		}
@@ -133,7 +124,7 @@ func TestOriginalLayout(t *testing.T) {
 				got = append(got, tensor.Data[piece.From*row:to*row]...)
 				read[piece.Tensor] += (to - piece.From) * row
 			}
-			if !slices.Equal(got, weight(s)) {
+			if !slices.Equal(got, fixture.Weight(s.Name, s.Shape...)) {
 				t.Errorf("%s: the pieces hold other weights, or another order", s.Name)
 			}
 		}

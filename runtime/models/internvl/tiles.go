@@ -12,6 +12,7 @@ import (
 var (
 	imageMean = [channels]float32{0.485, 0.456, 0.406}
 	imageStd  = [channels]float32{0.229, 0.224, 0.225}
+	levels    = models.Normalised(imageMean, imageStd)
 )
 
 // Picture cuts an image in tiles: it is stretched to the grid of tiles whose ratio of sides is nearest to its own, and where that is
@@ -101,29 +102,12 @@ func grid(width, height, size, lo, hi int) (columns, rows int) {
 
 // tile appends the patches of the tile whose upper left corner is at x, y.
 func (v *Vision) tile(pixels []float32, src images.RGB, x, y int) []float32 {
-	normal, size := normalised(), v.PatchSize
+	size := v.PatchSize
 	for patch := range v.patches() {
-		corner := channels * ((y+patch/v.side()*size)*src.W + x + patch%v.side()*size)
+		row, column := patch/v.side(), patch%v.side()
 		for c := range channels {
-			for row := range size {
-				line := src.Pix[corner+channels*row*src.W+c:]
-				for column := range size {
-					pixels = append(pixels, normal[c][line[channels*column]])
-				}
-			}
+			pixels = levels.Square(pixels, src, c, x+column*size, y+row*size, size)
 		}
 	}
 	return pixels
-}
-
-// normalised tabulates (level/255 - mean)/std for every channel and level, rounded to float32 where the reference
-// rounds: after the product with 1/255 and after each of the other two operations.
-func normalised() (t [channels][256]float32) {
-	for c := range t {
-		for l := range t[c] {
-			v := float32(float64(l) * (1.0 / 255))
-			t[c][l] = (v - imageMean[c]) / imageStd[c]
-		}
-	}
-	return t
 }

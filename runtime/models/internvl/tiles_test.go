@@ -4,32 +4,17 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/images"
 	"mixr/runtime/models"
 )
 
-// picture is the generated picture of bench/internvl_fixture.py: gradients, edges and noise, all in integers.
-func picture(w, h int) images.RGB {
-	p := images.New(w, h)
-	for y := range h {
-		for x := range w {
-			noise := int(uint32(uint64(x*7919+y*104729+x*y%251*31)*2654435761) >> 24)
-			green := noise
-			if (x+y)%13 < 6 {
-				green = (x/5 + y/7) % 2 * 255
-			}
-			r := x*255/max(w-1, 1) + noise/4
-			b := y*255/max(h-1, 1)*3 + noise/8
-			copy(p.Pix[images.Channels*(y*w+x):], []uint8{uint8(r), uint8(green), uint8(b)})
-		}
-	}
-	return p
-}
+// picture is the generated picture.
+func picture(w, h int) images.RGB { return images.RGB{W: w, H: h, Pix: fixture.Picture(w, h)} }
 
 // tiler is a configuration with tiles of that size.
 func tiler(size, most int) *Config {
@@ -40,7 +25,7 @@ var unlimited = models.Limits{MinPixels: 1, MaxPixels: 1 << 40}
 
 func TestGrid(t *testing.T) {
 	var rows [][7]int // width, height, size, least, most, columns, rows
-	load(t, "grid.json", &rows)
+	fixture.Load(t, "grid.json", &rows)
 	several := 0
 	for _, r := range rows {
 		columns, down := grid(r[0], r[1], r[2], r[3], r[4])
@@ -58,18 +43,14 @@ func TestGrid(t *testing.T) {
 
 // The pixels equal those of GotOcr2ImageProcessor to the bit.
 func TestPicture(t *testing.T) {
-	var rows [][]json.RawMessage
-	load(t, "tiles.json", &rows)
-	for _, row := range rows {
+	for _, row := range fixture.Rows(t, "tiles.json") {
 		var w, h, size, most, tiles int
 		var hash string
 		var sample []float32
-		for i, to := range []any{&w, &h, &size, &most, &tiles, &hash, &sample} {
-			check(t, json.Unmarshal(row[i], to))
-		}
+		row.Scan(t, &w, &h, &size, &most, &tiles, &hash, &sample)
 		c := tiler(size, most)
 		p, err := c.Picture([]images.RGB{picture(w, h)}, unlimited)
-		check(t, err)
+		fixture.Check(t, err)
 		patch := c.Vision.patchDim()
 		if p.Tokens != tiles*c.tileTokens() || len(p.Pixels) != tiles*c.Vision.patches()*patch {
 			t.Fatalf("%d by %d: got %d tokens and %d numbers, want %d tiles", w, h, p.Tokens, len(p.Pixels), tiles)
@@ -128,16 +109,16 @@ func TestThumbnailAndVideo(t *testing.T) {
 	c := tiler(56, 6)
 	img := picture(300, 110)
 	with, err := c.Picture([]images.RGB{img}, unlimited)
-	check(t, err)
+	fixture.Check(t, err)
 	c.Tiling.Thumbnail = false
 	without, err := c.Picture([]images.RGB{img}, unlimited)
-	check(t, err)
+	fixture.Check(t, err)
 	tile := c.Vision.patches() * c.Vision.patchDim()
 	if !slices.Equal(with.Pixels[:3*tile], without.Pixels) || without.Tokens != 3*c.tileTokens() || with.Tokens != 4*c.tileTokens() {
 		t.Errorf("with %d tokens, without %d: want the same three tiles and one more", with.Tokens, without.Tokens)
 	}
 	video, err := c.Picture([]images.RGB{picture(90, 40), img}, unlimited)
-	check(t, err)
+	fixture.Check(t, err)
 	if !video.Video || video.Grid != [3]int{2, 1, 1} || video.Tokens != 2*c.tileTokens() || !slices.Equal(video.Pixels[tile:], with.Pixels[3*tile:]) {
 		t.Errorf("got grid %v, %d tokens; want two frames, the second the thumbnail of the picture", video.Grid, video.Tokens)
 	}

@@ -2,11 +2,9 @@ package modernbert
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
+	"mixr/runtime/models/config"
 	"mixr/runtime/nn"
 )
 
@@ -65,16 +63,7 @@ type rope struct {
 
 // LoadConfig reads config.json in dir. The error names the file and lists every field that is missing or wrong, one a line.
 func LoadConfig(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("modernbert: %w", err)
-	}
-	c, err := ParseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("modernbert: %s: %w", path, err)
-	}
-	return c, nil
+	return config.Load("modernbert", dir, ParseConfig)
 }
 
 // ParseConfig is LoadConfig on the bytes of the file.
@@ -123,27 +112,16 @@ func (l *layout) validate() error {
 	if l.ModelType != "modernbert" {
 		return fmt.Errorf("model_type: got %q, want \"modernbert\"", l.ModelType) // other fields would only add noise
 	}
-	var errs []error
-	want := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	for _, size := range []struct {
-		field string
-		n     int
-	}{
-		{"vocab_size", l.VocabSize},
-		{"hidden_size", l.HiddenSize},
-		{"intermediate_size", l.IntermediateSize},
-		{"num_hidden_layers", l.NumLayers},
-		{"num_attention_heads", l.NumHeads},
-		{"max_position_embeddings", l.MaxPositions},
-		{"local_attention", l.LocalAttention},
-		{"global_attn_every_n_layers", l.GlobalEvery},
-	} {
-		want(size.n > 0, "%s: got %d, want > 0", size.field, size.n)
-	}
+	var m config.Mistakes
+	want := m.Want
+	m.Positive("vocab_size", l.VocabSize)
+	m.Positive("hidden_size", l.HiddenSize)
+	m.Positive("intermediate_size", l.IntermediateSize)
+	m.Positive("num_hidden_layers", l.NumLayers)
+	m.Positive("num_attention_heads", l.NumHeads)
+	m.Positive("max_position_embeddings", l.MaxPositions)
+	m.Positive("local_attention", l.LocalAttention)
+	m.Positive("global_attn_every_n_layers", l.GlobalEvery)
 	if l.HiddenSize > 0 && l.NumHeads > 0 {
 		want(l.HiddenSize%(2*l.NumHeads) == 0, "num_attention_heads: got %d for hidden_size %d, want heads of equal, even width",
 			l.NumHeads, l.HiddenSize)
@@ -167,7 +145,7 @@ func (l *layout) validate() error {
 			want(r.theta > 1, "%s: got %g, want > 1", r.older, r.theta)
 		}
 	}
-	return errors.Join(errs...)
+	return m.Err()
 }
 
 func (c *Config) heads() nn.Heads {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/nn"
 )
 
@@ -25,7 +26,7 @@ func TestParseConfigLayouts(t *testing.T) {
 			"sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}}}`,
 	} {
 		c, err := ParseConfig([]byte(text))
-		check(t, err)
+		fixture.Check(t, err)
 		if !slices.Equal(c.Local, []bool{false, true, true, false, true}) || c.Window != 64 || c.GlobalTheta != 160000 || c.LocalTheta != 10000 ||
 			c.Activation != "gelu" || c.NormEps != 1e-5 || bool(c.NormBias || c.AttentionBias || c.MLPBias) {
 			t.Errorf("%s: got %+v", name, c)
@@ -38,7 +39,7 @@ func TestLoadConfigErrors(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
 	load := func(text string) string {
-		check(t, os.WriteFile(path, []byte(text), 0o644))
+		fixture.Check(t, os.WriteFile(path, []byte(text), 0o644))
 		_, err := LoadConfig(dir)
 		if err == nil {
 			t.Fatal("it loaded")
@@ -74,9 +75,9 @@ func TestLoadConfigErrors(t *testing.T) {
 
 func TestFeed(t *testing.T) {
 	c, err := ParseConfig([]byte(small + `, "local_attention": 3}`))
-	check(t, err)
+	fixture.Check(t, err)
 	f, err := c.Feed([][]int{{5, 6}, {7, 8, 9}})
-	check(t, err)
+	fixture.Check(t, err)
 	const hidden = nn.Hidden
 	if !slices.Equal(f.IDs, []int64{5, 6, 0, 7, 8, 9}) || !slices.Equal(f.Pos, []int64{0, 1, 2, 0, 1, 2}) || f.Texts != 2 || f.Tokens != 3 {
 		t.Errorf("got %+v", f)

@@ -1,8 +1,6 @@
 package modernbert
 
 import (
-	"fmt"
-
 	"mixr/runtime/graph"
 	"mixr/runtime/nn"
 )
@@ -11,10 +9,7 @@ import (
 //
 // A configuration that LoadConfig accepts always builds; another one panics with the rule it breaks.
 func Specs(c *Config) []nn.Spec {
-	var specs []nn.Spec
-	// The list is what Encode asks for, so it cannot drift from it.
-	_, err := graph.Build("parameters", func(g *graph.Graph) {
-		p := nn.NewParams(g)
+	return nn.Declared("modernbert", func(g *graph.Graph, p *nn.Params) {
 		angles := func(kind string) Angles {
 			half := c.HiddenSize / c.NumHeads / 2
 			return Angles{g.Input(kind+"_cos", graph.F32, "L", half), g.Input(kind+"_sin", graph.F32, "L", half)}
@@ -27,12 +22,7 @@ func Specs(c *Config) []nn.Spec {
 			Mask:   g.Input("mask", graph.F32, "N", 1, 1, "T"),
 			Window: g.Input("window", graph.F32, 1, 1, "T", "T"),
 		})
-		specs = p.List()
 	})
-	if err != nil {
-		panic(fmt.Sprintf("modernbert: configuration that LoadConfig would refuse: %v", err))
-	}
-	return specs
 }
 
 // Locate returns the name that a parameter has in a checkpoint that holds the tensors of has: models with a head on top, the released

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"mixr/runtime/chat"
+	"mixr/runtime/fixture"
 	"mixr/runtime/models"
 	"mixr/runtime/token"
 )
@@ -81,11 +82,11 @@ func TestPromptOfVideos(t *testing.T) {
 			messages[0].Content[i].Kind = k
 		}
 		text, err := c.Render(messages)
-		check(t, err)
+		fixture.Check(t, err)
 		return text
 	}
 	p, err := c.Prompt(tok, ask(chat.Video, chat.Image), []*models.Picture{clip, image})
-	check(t, err)
+	fixture.Check(t, err)
 	want := "<|im_start|>user\n<|vision_start|><|video_pad|><|video_pad|><|vision_end|><|vision_start|><|image_pad|><|image_pad|><|vision_end|>" +
 		"What moves?<|im_end|>\n<|im_start|>assistant\n"
 	if got := tok.Decode(p.IDs, false); got != want {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"mixr/runtime/models"
+	"mixr/runtime/models/config"
 	"mixr/runtime/models/decoder"
 )
 
@@ -113,20 +114,15 @@ func (c *Config) Decoder() *decoder.Config {
 // the first may name the tokens that end a completion, the second must ask for the preprocessing that Preprocess does.
 // The error names the file and lists every field that is missing or wrong, one a line.
 func LoadConfig(dir string) (*Config, error) {
-	path := filepath.Join(dir, "config.json")
-	b, err := os.ReadFile(path)
+	c, err := config.Load("qwen25vl", dir, ParseConfig)
 	if err != nil {
-		return nil, fmt.Errorf("qwen25vl: %w", err)
-	}
-	c, err := ParseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("qwen25vl: %s: %w", path, err)
+		return nil, err
 	}
 	if c.StopIDs, err = models.StopTokens(dir, c.StopIDs, c.VocabSize); err != nil {
 		return nil, err
 	}
-	path = filepath.Join(dir, "preprocessor_config.json")
-	b, err = os.ReadFile(path)
+	path := filepath.Join(dir, "preprocessor_config.json")
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -180,23 +176,17 @@ func (c *Config) validate() error {
 	if c.ModelType != "qwen2_5_vl" {
 		return fmt.Errorf("model_type: got %q, want \"qwen2_5_vl\"", c.ModelType) // other fields would only add noise
 	}
-	var errs []error
-	want := func(ok bool, format string, args ...any) bool {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-		return ok
-	}
-	positive := func(field string, n int) bool { return want(n > 0, "%s: got %d, want > 0", field, n) }
+	var m config.Mistakes
+	want := m.Want
 	exactly := func(field string, got, wanted int) {
 		want(got == wanted, "%s: got %d, want %d, as in all Qwen2.5-VL", field, got, wanted)
 	}
 
-	positive("vocab_size", c.VocabSize)
-	positive("intermediate_size", c.IntermediateSize)
-	positive("num_hidden_layers", c.NumLayers)
+	m.Positive("vocab_size", c.VocabSize)
+	m.Positive("intermediate_size", c.IntermediateSize)
+	m.Positive("num_hidden_layers", c.NumLayers)
 	want(c.MaxPositions >= 0, "max_position_embeddings: got %d, want > 0", c.MaxPositions)
-	if ok := positive("hidden_size", c.HiddenSize); positive("num_attention_heads", c.NumHeads) && ok {
+	if ok := m.Positive("hidden_size", c.HiddenSize); m.Positive("num_attention_heads", c.NumHeads) && ok {
 		c.validateHeads(want)
 	}
 	want(c.HiddenAct == "silu", "hidden_act: got %q, want \"silu\"", c.HiddenAct)
@@ -223,9 +213,9 @@ func (c *Config) validate() error {
 	}
 
 	v := &c.Vision
-	positive("vision_config.depth", v.Depth)
-	positive("vision_config.intermediate_size", v.IntermediateSize)
-	if ok := positive("vision_config.hidden_size", v.HiddenSize); positive("vision_config.num_heads", v.NumHeads) && ok {
+	m.Positive("vision_config.depth", v.Depth)
+	m.Positive("vision_config.intermediate_size", v.IntermediateSize)
+	if ok := m.Positive("vision_config.hidden_size", v.HiddenSize); m.Positive("vision_config.num_heads", v.NumHeads) && ok {
 		want(v.HiddenSize%v.NumHeads == 0 && v.HeadDim()%4 == 0,
 			"vision_config.num_heads: got %d for hidden_size %d, want heads of equal width, a multiple of 4 (half the rotary frequencies for rows, half for columns)",
 			v.NumHeads, v.HiddenSize)
@@ -242,7 +232,7 @@ func (c *Config) validate() error {
 	for _, i := range v.FullAttBlocks {
 		want(i >= 0 && i < v.Depth, "vision_config.fullatt_block_indexes: got %d, want 0 to %d (depth - 1)", i, v.Depth-1)
 	}
-	return errors.Join(errs...)
+	return m.Err()
 }
 
 func (c *Config) validateHeads(want func(ok bool, format string, args ...any) bool) {

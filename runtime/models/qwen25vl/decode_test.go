@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/graph"
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
@@ -58,7 +59,7 @@ func TestDecodeEqualsForward(t *testing.T) {
 
 			prompt := m.forward(t, p, nil)
 			_, next, err := c.Positions(p.ids, p.pictures)
-			check(t, err)
+			fixture.Check(t, err)
 			const capacity = 7
 			k, e, half := c.NumKVHeads, c.HeadDim(), c.HeadDim()/2
 			rows := []int{0, 1, 2}
@@ -120,11 +121,11 @@ func TestDecodeEqualsForward(t *testing.T) {
 func TestDecodeCachesAlias(t *testing.T) {
 	c := tiny()
 	g, err := graph.Build("decode", decodeGraph(c))
-	check(t, err)
+	fixture.Check(t, err)
 	for i := range c.NumLayers {
 		for _, name := range []string{"own_k", "own_v"} {
 			name = fmt.Sprintf("%s.%d", name, i)
-			check(t, g.CheckAlias(name, "o."+name))
+			fixture.Check(t, g.CheckAlias(name, "o."+name))
 		}
 	}
 }

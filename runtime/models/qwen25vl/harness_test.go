@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/graph"
 	"mixr/runtime/models"
 	"mixr/runtime/models/decoder"
@@ -134,13 +135,6 @@ func (p prompt) logits(r *reference) matrix {
 	return r.logits(p.ids, pixels, p.pictures)
 }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // visionFeeds fills the inputs that Tower declares.
 func visionFeeds(c *Config, p prompt, feeds map[string]orttest.Value) {
 	for _, in := range c.Feed(p.pictures) {
@@ -172,7 +166,7 @@ func text(g *graph.Graph, p *nn.Params, c *Config, features *graph.Value) (*grap
 func textFeeds(t *testing.T, c *Config, p prompt, completions [][]int, feeds map[string]orttest.Value) {
 	t.Helper()
 	pos, next, err := c.Positions(p.ids, p.pictures)
-	check(t, err)
+	fixture.Check(t, err)
 	ids, owner := p.ids, make([]int, len(p.ids)) // owner 0 is the prompt
 	for g, completion := range completions {
 		ids = append(ids[:len(ids):len(ids)], completion...)

@@ -1,7 +1,6 @@
 package qwen25vl
 
 import (
-	"fmt"
 	"strings"
 
 	"mixr/runtime/graph"
@@ -18,18 +17,10 @@ import (
 //
 // A configuration that LoadConfig accepts always builds; another one panics with the rule it breaks.
 func Specs(c *Config) []nn.Spec {
-	var specs []nn.Spec
-	// The list is what the model functions ask for, so it cannot drift from them.
-	_, err := graph.Build("parameters", func(g *graph.Graph) {
-		p := nn.NewParams(g)
+	return nn.Declared("qwen25vl", func(g *graph.Graph, p *nn.Params) {
 		c.Tower(g, p)
 		decoder.Declare(g, p, c.Decoder())
-		specs = p.List()
 	})
-	if err != nil {
-		panic(fmt.Sprintf("qwen25vl: configuration that LoadConfig would refuse: %v", err))
-	}
-	return specs
 }
 
 // Module names the part of the model that a parameter belongs to: "vision" (the tower), "merger", "embedding" or "decoder" (layers,

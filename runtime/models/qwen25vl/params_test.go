@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/nn"
 )
 
@@ -17,7 +18,7 @@ func TestSpecsOfReleasedModels(t *testing.T) {
 		t.Skipf("needs config.json of Qwen2.5-VL-3B: %v", err)
 	}
 	small, err := ParseConfig(b)
-	check(t, err)
+	fixture.Check(t, err)
 	large := *small // Qwen2.5-VL-7B differs in these
 	large.HiddenSize, large.IntermediateSize, large.NumLayers, large.NumHeads, large.NumKVHeads = 3584, 18944, 28, 28, 4
 	large.VocabSize, large.TieEmbeddings, large.Vision.OutHiddenSize = 152064, false, 3584

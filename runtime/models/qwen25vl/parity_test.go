@@ -2,33 +2,12 @@ package qwen25vl
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/models"
 )
-
-// closeTo fails unless every element of got is within tolerance of want, relative to the root mean square of want.
-func closeTo(t *testing.T, what string, got []float32, want matrix, tolerance float64) {
-	t.Helper()
-	flat := slices.Concat(want...)
-	if len(got) != len(flat) {
-		t.Fatalf("%s: got %d elements, want %d", what, len(got), len(flat))
-	}
-	scale, worst := 0.0, 0.0
-	for i, w := range flat {
-		scale += w * w
-		if d := math.Abs(float64(got[i]) - w); d > worst || math.IsNaN(d) {
-			worst = d
-		}
-	}
-	scale = math.Sqrt(scale / float64(len(flat)))
-	t.Logf("%s: worst difference %.1e of the root mean square %.3g", what, worst/scale, scale)
-	if !(worst <= tolerance*scale) {
-		t.Errorf("%s: off by %.2e of the root mean square %.3g, want %.0e", what, worst/scale, scale, tolerance)
-	}
-}
 
 // The graphs, fed by the package's own host code, against the float64 reference.
 func TestParity(t *testing.T) {
@@ -64,7 +43,7 @@ func TestParity(t *testing.T) {
 			}
 			m, p := newModel(c), mixed(c, uint64(i), 4, append(stillImages(test.grids...), test.videos...)...)
 			got := m.forward(t, p, nil)["logits"].Floats()
-			closeTo(t, "logits", got, p.logits(m.reference()), 2e-4)
+			fixture.Close(t, "logits", got, slices.Concat(p.logits(m.reference())...), 2e-4)
 		})
 	}
 }
@@ -79,9 +58,9 @@ func TestPackedEqualsUnpacked(t *testing.T) {
 	for i, completion := range completions {
 		whole := p
 		whole.ids = slices.Concat(p.ids, completion)
-		want := whole.logits(m.reference())
-		closeTo(t, "prompt", packed[:len(p.ids)*v], want[:len(p.ids)], 2e-4)
-		closeTo(t, fmt.Sprintf("completion %d", i), packed[at*v:(at+len(completion))*v], want[len(p.ids):], 2e-4)
+		want := slices.Concat(whole.logits(m.reference())...)
+		fixture.Close(t, "prompt", packed[:len(p.ids)*v], want[:len(p.ids)*v], 2e-4)
+		fixture.Close(t, fmt.Sprintf("completion %d", i), packed[at*v:(at+len(completion))*v], want[len(p.ids)*v:], 2e-4)
 		at += len(completion)
 	}
 }

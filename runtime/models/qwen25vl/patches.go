@@ -14,6 +14,7 @@ import (
 var (
 	imageMean = [channels]float32{0.48145466, 0.4578275, 0.40821073}
 	imageStd  = [channels]float32{0.26862954, 0.26130258, 0.27577711}
+	levels    = models.Normalised(imageMean, imageStd)
 )
 
 // Preprocess turns one image, or the frames of a video, into patches: it resizes with Pillow's bicubic filter, normalises and cuts.
@@ -56,7 +57,6 @@ func Preprocess(frames []images.RGB, limits models.Limits) (*models.Picture, err
 	if len(frames) > 1 {
 		p.Video, p.FPS = true, defaultFPS
 	}
-	normal := normalised()
 	for step := range steps {
 		var pair [TemporalPatch]images.RGB
 		for i := range pair {
@@ -66,7 +66,7 @@ func Preprocess(frames []images.RGB, limits models.Limits) (*models.Picture, err
 				pair[i] = pair[i-1]
 			}
 		}
-		p.Pixels = appendPatches(p.Pixels, g, pair, &normal)
+		p.Pixels = appendPatches(p.Pixels, g, pair)
 	}
 	return p, nil
 }
@@ -88,35 +88,16 @@ func videoLimits(n int, l models.Limits) models.Limits {
 const videoPixels = 128000 * PatchSize * MergeSize * PatchSize * MergeSize * 9 / 10
 
 // appendPatches cuts two resized frames.
-func appendPatches(to []float32, g Grid, frames [TemporalPatch]images.RGB, normal *[channels][256]float32) []float32 {
-	w := g.W * PatchSize
+func appendPatches(to []float32, g Grid, frames [TemporalPatch]images.RGB) []float32 {
 	for i := range g.Patches() {
 		row, column := g.patch(i)
-		corner := channels * (row*PatchSize*w + column*PatchSize)
 		for c := range channels {
 			for _, frame := range frames {
-				for y := range PatchSize {
-					line := frame.Pix[corner+channels*y*w+c:]
-					for x := range PatchSize {
-						to = append(to, normal[c][line[channels*x]])
-					}
-				}
+				to = levels.Square(to, frame, c, column*PatchSize, row*PatchSize, PatchSize)
 			}
 		}
 	}
 	return to
-}
-
-// normalised tabulates (level/255 - mean)/std for every channel and level, rounded to float32 where the reference
-// rounds: after the product with 1/255 and after each of the other two operations.
-func normalised() (t [channels][256]float32) {
-	for c := range t {
-		for l := range t[c] {
-			v := float32(float64(l) * (1.0 / 255))
-			t[c][l] = (v - imageMean[c]) / imageStd[c]
-		}
-	}
-	return t
 }
 
 // checkPreprocessor compares preprocessor_config.json with what Preprocess does. min_pixels and max_pixels are left

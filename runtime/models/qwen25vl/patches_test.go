@@ -4,39 +4,22 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/images"
 	"mixr/runtime/models"
 )
 
-// picture is the generated picture of bench/resize_fixture.py: gradients, edges and noise, all in integers.
-func picture(w, h int) images.RGB {
-	p := images.New(w, h)
-	for y := range h {
-		for x := range w {
-			noise := int(uint32(uint64(x*7919+y*104729+x*y%251*31)*2654435761) >> 24)
-			green := noise
-			if (x+y)%13 < 6 {
-				green = (x/5 + y/7) % 2 * 255
-			}
-			r := x*255/max(w-1, 1) + noise/4
-			b := y*255/max(h-1, 1)*3 + noise/8
-			copy(p.Pix[images.Channels*(y*w+x):], []uint8{uint8(r), uint8(green), uint8(b)})
-		}
-	}
-	return p
-}
+// picture is the generated picture.
+func picture(w, h int) images.RGB { return images.RGB{W: w, H: h, Pix: fixture.Picture(w, h)} }
 
 func TestSmartResize(t *testing.T) {
-	for _, row := range readRows(t, "smart.json") {
+	for _, row := range fixture.Rows(t, "smart.json") {
 		var w, h, lo, hi, wantW, wantH int
-		scan(t, row, &w, &h, &lo, &hi, &wantW, &wantH)
+		row.Scan(t, &w, &h, &lo, &hi, &wantW, &wantH)
 		gotW, gotH, err := SmartResize(w, h, lo, hi)
 		if err != nil || gotW != wantW || gotH != wantH {
 			t.Errorf("%d by %d in [%d, %d]: got %d by %d, %v, want %d by %d", w, h, lo, hi, gotW, gotH, err, wantW, wantH)
@@ -82,12 +65,12 @@ func turned(src images.RGB, n int) images.RGB {
 
 // TestPreprocess: bit for bit the patches of Qwen2VLImageProcessor and Qwen2VLVideoProcessor, restated in NumPy with Pillow's resize.
 func TestPreprocess(t *testing.T) {
-	for _, row := range readRows(t, "patches.json") {
+	for _, row := range fixture.Rows(t, "patches.json") {
 		var frames, w, h, lo, hi int
 		var grid [3]int
 		var hash string
 		var sample []float32
-		scan(t, row, &frames, &w, &h, &lo, &hi, &grid, &hash, &sample)
+		row.Scan(t, &frames, &w, &h, &lo, &hi, &grid, &hash, &sample)
 		var clip []images.RGB
 		for i := range frames {
 			clip = append(clip, turned(picture(w, h), 5*i))
@@ -146,32 +129,6 @@ func BenchmarkPreprocess(b *testing.B) {
 	for b.Loop() {
 		if _, err := Preprocess(frames, limits); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-// readRows reads a fixture, a JSON list of lists.
-func readRows(t *testing.T, name string) [][]json.RawMessage {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows [][]json.RawMessage
-	if err := json.Unmarshal(b, &rows); err != nil {
-		t.Fatal(err)
-	}
-	return rows
-}
-
-func scan(t *testing.T, row []json.RawMessage, to ...any) {
-	t.Helper()
-	if len(row) != len(to) {
-		t.Fatalf("fixture row has %d fields, want %d", len(row), len(to))
-	}
-	for i := range row {
-		if err := json.Unmarshal(row[i], to[i]); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

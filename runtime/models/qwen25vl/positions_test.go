@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"mixr/runtime/fixture"
 	"mixr/runtime/models"
 )
 
@@ -111,11 +112,11 @@ func TestPositionsRederived(t *testing.T) {
 // TestPositions: exactly those of transformers' get_rope_index for prompts of text, images and videos (bench/positions_fixture.py).
 func TestPositions(t *testing.T) {
 	c := nanoConfig(t)
-	for n, row := range readRows(t, "positions.json") {
+	for n, row := range fixture.Rows(t, "positions.json") {
 		var segments [][]float64 // [text tokens], [h, w] of an image, [t, h, w, fps] of a video
 		var want [3][]int
 		var next int
-		scan(t, row, &c.Vision.TokensPerSecond, &segments, &want, &next)
+		row.Scan(t, &c.Vision.TokensPerSecond, &segments, &want, &next)
 		var ids []int
 		var pictures []*models.Picture
 		for _, s := range segments {
@@ -131,7 +132,7 @@ func TestPositions(t *testing.T) {
 			ids = append(ids, slices.Repeat([]int{token}, tokens)...)
 		}
 		p, err := c.Place(ids, pictures)
-		check(t, err)
+		fixture.Check(t, err)
 		if !reflect.DeepEqual(p.Pos, want) || p.Next != next {
 			t.Errorf("prompt %d, %v:\n got %v, next %d\nwant %v, next %d", n, segments, p.Pos, p.Next, want, next)
 		}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"mixr/runtime/download"
 )
 
 // The package clients know their registry, its mirror, proxy and certificates on this machine, so mixr need not. They
@@ -52,7 +54,7 @@ func (f *finder) byClient(ctx context.Context, name string, s source, lib string
 	}
 	defer os.RemoveAll(dir)
 	args := command(dir)
-	f.log("%s: fetching %s, %s", name, s.name, megabytes(s.size))
+	f.log("%s: fetching %s, %s", name, s.name, download.Megabytes(s.size))
 	if err := f.run(ctx, name, dir, args); err != nil {
 		return err
 	}
@@ -96,5 +98,3 @@ func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"mixr/runtime/download"
 )
 
 // big makes the release's archive large enough to be cut in the middle and returns it.
@@ -171,7 +173,10 @@ func TestServers(t *testing.T) {
 		}, 4, ""},
 		"always busy": {"", func(rw http.ResponseWriter, r *http.Request, call int, archive []byte) {
 			rw.WriteHeader(http.StatusBadGateway)
-		}, maxTries, "502"},
+		}, download.MaxTries, "502"},
+		"no resume and always cut": {"", func(rw http.ResponseWriter, r *http.Request, call int, archive []byte) {
+			cut(rw, archive[:300_000])
+		}, download.MaxTries, "given up"},
 		"absent": {"", func(rw http.ResponseWriter, r *http.Request, call int, archive []byte) {
 			rw.WriteHeader(http.StatusNotFound)
 		}, 1, "404"},

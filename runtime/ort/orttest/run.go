@@ -1,6 +1,7 @@
 package orttest
 
 import (
+	"slices"
 	"testing"
 
 	"mixr/runtime/graph"
@@ -93,10 +94,15 @@ func (r *Runner) Run(feeds map[string]Value) map[string]Value {
 	check(err)
 	got := map[string]Value{}
 	for name, x := range outs {
-		if x.DType() == graph.F32 {
-			got[name] = F32(append([]float32(nil), x.Float32()...), x.Shape()...)
-		} else {
-			got[name] = I64(append([]int64(nil), x.Int64()...), x.Shape()...)
+		switch x.DType() {
+		case graph.F32:
+			got[name] = F32(slices.Clone(x.Float32()), x.Shape()...)
+		case graph.I64:
+			got[name] = I64(slices.Clone(x.Int64()), x.Shape()...)
+		case graph.Bool:
+			got[name] = Value{x.Shape(), slices.Clone(x.Bool())}
+		default:
+			t.Fatalf("%s: output %s is %s, want float32, int64 or bool", r.graph.Name(), name, x.DType())
 		}
 		x.Free()
 	}
