@@ -46,8 +46,8 @@ func (m *model) saveCheckpoint(dir string, step int) error {
 	return writeJSON(filepath.Join(dir, stateFile), state)
 }
 
-// loadCheckpoint reads what saveCheckpoint wrote over the initial weights: a frozen parameter is in no checkpoint. A checkpoint that is not what was
-// written is an error that names the file and says how to go on.
+// loadCheckpoint reads what saveCheckpoint wrote over the initial weights: a frozen parameter is in no checkpoint. A checkpoint that
+// is not what was written is an error that names the file and says how to go on.
 func (m *model) loadCheckpoint(dir string, step int) error {
 	hint := fmt.Sprintf("delete the folder %s to continue from the checkpoint before it", dir)
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
