@@ -140,44 +140,97 @@ type Repetition struct {
 
 // GRPO holds the hyperparameters of the grpo stage.
 type GRPO struct {
-	Steps               int       `json:"steps"`
-	BatchSize           int       `json:"batch_size"` // completions a step = prompts * group_size
-	GroupSize           int       `json:"group_size"`
-	Temperature         float64   `json:"temperature"`
-	MaxCompletionTokens int       `json:"max_completion_tokens"`
-	Loss                string    `json:"loss"` // grpo | dr_grpo | bnpo | dapo
-	KL                  float64   `json:"kl"`   // weight of k3 to the frozen reference; 0 = no reference
-	ClipLow             float64   `json:"clip_low"`
-	ClipHigh            float64   `json:"clip_high"`
-	Iterations          int       `json:"iterations"` // mu: updates on one rollout
-	Advantage           Advantage `json:"advantage"`
+	Steps               int     `json:"steps"`
+	BatchSize           int     `json:"batch_size"` // completions a step = prompts * group_size
+	GroupSize           int     `json:"group_size"`
+	Temperature         float64 `json:"temperature"`
+	MaxCompletionTokens int     `json:"max_completion_tokens"`
+
+	Loss        string   `json:"loss"`            // grpo | bnpo | dr_grpo | dapo | gspo | cispo | sapo | luspo
+	Level       string   `json:"level,omitempty"` // token | sequence; empty = what the loss means
+	ClipLow     float64  `json:"clip_low"`
+	ClipHigh    float64  `json:"clip_high"`
+	ClipDual    float64  `json:"clip_dual"`           // upper bound of the ratio where A < 0; 0 = none
+	RatioCap    *float64 `json:"ratio_cap,omitempty"` // cispo's; nil for all others
+	TauPositive float64  `json:"tau_positive"`        // sapo's, A > 0
+	TauNegative float64  `json:"tau_negative"`        // sapo's, A <= 0
+
+	KL            float64 `json:"kl"`             // weight of the penalty; 0 = no reference
+	KLEstimator   string  `json:"kl_estimator"`   // k1 | k2 | k3 | abs
+	KLClamp       float64 `json:"kl_clamp"`       // largest |estimate|; 0 = none
+	KLGradient    string  `json:"kl_gradient"`    // own | k2
+	KLTimesRatio  bool    `json:"kl_times_ratio"` // penalty * ratio
+	KLIn          string  `json:"kl_in"`          // loss | reward
+	ReferenceSync int     `json:"reference_sync"` // updates between syncs; 0 = frozen
+	ReferenceMix  float64 `json:"reference_mix"`  // share of the policy at a sync
+
+	Iterations     int     `json:"iterations"`  // mu: passes over a rollout
+	Minibatches    int     `json:"minibatches"` // updates a pass
+	EntropyBonus   float64 `json:"entropy_bonus"`
+	EntropyShare   float64 `json:"entropy_share"`    // share of tokens, by entropy, that the policy term counts; 1 = all
+	Truncated      string  `json:"truncated"`        // keep | mask
+	Correction     string  `json:"correction"`       // none | token_truncate | token_mask | sequence_truncate | sequence_mask
+	CorrectionMin  float64 `json:"correction_min"`   // bounds of its weights
+	CorrectionMax  float64 `json:"correction_max"`   //
+	OffPolicyDrift float64 `json:"off_policy_drift"` // nats a token; 0 = off
+
+	Advantage Advantage `json:"advantage"`
 	Optimizer
+	Sampling
+}
+
+// Sampling is what a completion is drawn from and where it ends, besides temperature and longest length. Filters work in the order of
+// the fields, the temperature between the first two.
+type Sampling struct {
+	RepetitionPenalty float64        `json:"repetition_penalty"`    // 1 = off
+	TopK              int            `json:"top_k"`                 // 0 = off
+	TopP              float64        `json:"top_p"`                 // 1 = off
+	MinP              float64        `json:"min_p"`                 // 0 = off
+	Stop              []string       `json:"stop"`                  // texts that end a completion
+	TaskTokens        map[string]int `json:"task_tokens,omitempty"` // longest completion, by task; absent = that of all tasks
 }
 
 // Advantage says how rewards become advantages.
 type Advantage struct {
-	Scale  string  `json:"scale"`   // group | batch | none
-	Std    string  `json:"std"`     // sample (n-1) | population (n)
-	StdEps float64 `json:"std_eps"` // added to the std
+	Baseline      string  `json:"baseline"`   // mean | leave_one_out
+	Combine       string  `json:"combine"`    // sum_then_normalize | normalize_then_sum
+	Scale         string  `json:"scale"`      // group | batch | none | task
+	TaskDecay     float64 `json:"task_decay"` // of the running deviation of scale task
+	Std           string  `json:"std"`        // sample (n-1) | population (n)
+	StdEps        float64 `json:"std_eps"`    // added to the std
+	Flat          string  `json:"flat"`       // keep | drop | resample: groups without spread
+	ResampleLimit int     `json:"resample_limit"`
 }
 
 // SFT holds the hyperparameters of the supervised stage (loss on the target completion only).
 type SFT struct {
-	Steps     int `json:"steps"`
-	BatchSize int `json:"batch_size"` // examples a step
+	Steps      int `json:"steps"`
+	BatchSize  int `json:"batch_size"`  // examples a step
+	PackTokens int `json:"pack_tokens"` // longest row into which examples are packed; 0 = a row each
 	Optimizer
 }
 
 // Optimizer is AdamW with a schedule; embedded in the stage that uses it (`grpo.learning_rate`).
 type Optimizer struct {
-	LearningRate float64 `json:"learning_rate"`
-	Schedule     string  `json:"schedule"` // constant | linear | cosine
-	WarmupFrac   float64 `json:"warmup_frac"`
-	WeightDecay  float64 `json:"weight_decay"`
-	AdamBeta1    float64 `json:"adam_beta1"`
-	AdamBeta2    float64 `json:"adam_beta2"`
-	AdamEps      float64 `json:"adam_eps"`
-	GradClip     float64 `json:"grad_clip"` // global L2 norm; 0 = off
+	LearningRate float64    `json:"learning_rate"`
+	Schedule     string     `json:"schedule"` // constant | linear | cosine
+	WarmupFrac   float64    `json:"warmup_frac"`
+	WeightDecay  float64    `json:"weight_decay"`
+	AdamBeta1    float64    `json:"adam_beta1"`
+	AdamBeta2    float64    `json:"adam_beta2"`
+	AdamEps      float64    `json:"adam_eps"`
+	GradClip     float64    `json:"grad_clip"` // global L2 norm; 0 = off
+	ModuleRate   ModuleRate `json:"module_rate"`
+	SkipLimit    int        `json:"skip_limit"` // updates in a row that may be skipped for a gradient that is not finite
+}
+
+// ModuleRate holds factors of the learning rate.
+type ModuleRate struct {
+	Vision    float64 `json:"vision"`
+	Merger    float64 `json:"merger"`
+	Embedding float64 `json:"embedding"`
+	Decoder   float64 `json:"decoder"`
+	Adapter   float64 `json:"adapter"`
 }
 
 // Eval is the evaluation before and after training, on held-out examples.
@@ -186,6 +239,7 @@ type Eval struct {
 	Samples             int     `json:"samples"`     // completions per example
 	Temperature         float64 `json:"temperature"` // 0 = greedy
 	MaxCompletionTokens int     `json:"max_completion_tokens"`
+	Sampling
 }
 
 // Checkpoint says how often a run can be resumed from.

@@ -28,7 +28,11 @@ type Leaf struct {
 }
 
 // follow names values that take over another's where they are not written, so that one setting is written once.
-var follow = map[string]string{"eval.max_completion_tokens": "grpo.max_completion_tokens"}
+var follow = map[string]string{
+	"eval.max_completion_tokens": "grpo.max_completion_tokens",
+	"eval.task_tokens":           "grpo.task_tokens",
+	"eval.stop":                  "grpo.stop",
+}
 
 // resolve lays the overrides over n, fills in defaults, and applies every rule. It returns nil if the result is no
 // experiment; mistakes are then in l.out.
