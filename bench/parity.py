@@ -185,6 +185,7 @@ def grpo(rng, prompts):
         groups=groups, loss=rng.choice(["grpo", "dr_grpo", "bnpo", "dapo"]), kl=rng.choice([0.04, 0.2]),
         clip_low=0.2, clip_high=rng.choice([0.2, 0.28]), temperature=rng.choice([0.7, 1.0]), max_tokens=16,
         optimizer=dict(
+            module_rate=dict.fromkeys(["vision", "merger", "embedding", "decoder"], 1),
             learning_rate=rate, adam_beta1=0.9, adam_beta2=rng.choice([0.95, 0.999]), adam_eps=eps,
             weight_decay=rng.choice([0.0, 0.1]), grad_clip=rng.choice([0.0, 1.0])),
     )

@@ -30,6 +30,7 @@ const imports = `
 	table:
 	spec:            schema
 	plan:            schema spec
+	monitor:         spec
 	images:
 	data:            schema spec images
 	reward:          spec data
@@ -48,11 +49,12 @@ const imports = `
 	models/bert:     graph nn models/config
 	models/modernbert: graph nn models/config models/decoder
 	compile:         spec graph nn models/decoder models grpo
+	profile:
 	ort:             graph
 	ort/fetch:       download
 	bench/parity:    spec graph nn models/decoder models models/family grpo compile weights ort ort/fetch
-	train:           spec graph nn chat images models/decoder models models/family grpo compile token weights data reward ort table
-	report:          table
+	train:           spec graph nn chat images models/decoder models models/family grpo compile token weights data reward ort table monitor profile
+	report:          table monitor profile
 	cli:             *
 	main:            cli
 	runtime:         spec cli

@@ -102,7 +102,7 @@ func readCase(dir string, m models.Model) (*testCase, error) {
 func (c *testCase) experiment() *spec.Experiment {
 	return &spec.Experiment{Stage: "grpo", GRPO: &spec.GRPO{
 		Steps: 1, BatchSize: 8, GroupSize: 4, Temperature: c.Temperature, MaxCompletionTokens: c.MaxTokens, Loss: c.Loss,
-		ClipLow: c.ClipLow, ClipHigh: c.ClipHigh, KL: c.KL, Iterations: 2, Optimizer: c.Optimizer,
+		ClipLow: c.ClipLow, ClipHigh: c.ClipHigh, KL: c.KL, Iterations: 2, Minibatches: 1, EntropyShare: 1, Correction: "none", Optimizer: c.Optimizer,
 	}}
 }
 

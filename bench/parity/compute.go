@@ -173,12 +173,17 @@ func (r *run) update(p *compile.Program) error {
 	if !r.Step {
 		return nil
 	}
-	rate, eps, keep := p.AdamW().Scalars(r.Optimizer.LearningRate, 1)
+	out, err := r.run(p.Norm, nil, state)
+	if err != nil {
+		return err
+	}
+	norm := out["norm"].Float32()[0]
+	out.free()
 	in := feeds{}
-	in.set("rate", []float32{rate}, 1)
-	in.set("eps", []float32{eps}, 1)
-	in.set("keep", []float32{keep}, 1)
-	out, err := r.run(p.Optimizer, in, r.weights, state)
+	for name, v := range p.AdamW().Scalars(norm, 1, p.Rates(r.Optimizer.LearningRate)) {
+		in.set(name, []float32{v}, 1)
+	}
+	out, err = r.run(p.Optimizer, in, r.weights, state)
 	if err != nil {
 		return err
 	}

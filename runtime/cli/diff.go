@@ -49,7 +49,7 @@ Exit status: 0 nothing differs, 1 something does, 2 the runs cannot be compared.
 		},
 	}
 	c.Flags().IntVar(&o.Flips, "examples", 5, "examples to show of those that moved")
-	c.Flags().StringVar(&o.Metric, "metric", report.Metrics[0], "`COLUMN` to compare: "+strings.Join(report.Metrics, ", "))
+	c.Flags().StringVar(&o.Metric, "metric", report.Metrics[0], "`METRIC` to compare: "+metricNames())
 	c.Flags().BoolVar(&o.json, "json", false, "print the comparison as JSON")
 	c.Flags().BoolVar(&o.markdown, "markdown", false, "print the comparison as Markdown")
 	c.Flags().BoolVar(&o.html, "html", false, "print the comparison as a page that needs no other file")

@@ -37,7 +37,7 @@ func (a *app) findPolicy(name string) (from, run string, err error) {
 		return "", "", err
 	case m.Stage == "eval":
 		return "", "", usagef("%s only evaluates and has no policy of its own: name the one that it evaluates", run)
-	case m.Status != table.Done:
+	case !m.Status.Complete():
 		return "", "", usagef("%s is not done (%s): run its experiment again to finish it", run, m.Status)
 	}
 	return filepath.Join(run, train.PolicyFolder), run, nil

@@ -98,6 +98,11 @@ func (p *progress) event(e train.Event) {
 		p.start, p.shown = p.last, p.last
 	}
 	p.last = now
+	for _, f := range e.Findings {
+		if f.New() {
+			fmt.Fprintf(p.screen, "%s: step %d: %s\n", p.name, f.Step, f.Text())
+		}
+	}
 	spent := now.Sub(p.start)
 	if e.Done == e.Total {
 		p.screen.hide()

@@ -14,12 +14,14 @@ import (
 	"mixr/runtime/ort"
 	"mixr/runtime/ort/fetch"
 	"mixr/runtime/plan"
+	"mixr/runtime/profile"
 	"mixr/runtime/report"
+	"mixr/runtime/table"
 	"mixr/runtime/train"
 )
 
 func (a *app) runCommand() *cobra.Command {
-	var o trialOptions
+	var o runOptions
 	c := &cobra.Command{
 		Use:   "run FILE[#NAME]",
 		Short: "run an experiment or a study, or go on with it",
@@ -28,10 +30,14 @@ done if a run with its fingerprint is complete, whatever its name; a run that wa
 from its last checkpoint. A trial that fails does not stop the others. ONNX Runtime is fetched the
 first time.
 
-Ctrl-C stops after the step at work and saves it: the same command goes on from there.`,
+Ctrl-C stops after the step at work and saves it: the same command goes on from there.
+
+` + profileHelp,
 		Example: `  mixr run experiments/quickstart.cue
   mixr run experiments/quickstart.cue --set grpo.kl=0.1 --set seed=2
-  mixr run experiments/mixed_r1/reward_ladder.cue --only +mcq/seed-1`,
+  mixr run experiments/mixed_r1/reward_ladder.cue --only +mcq/seed-1
+  mixr run experiments/quickstart.cue --profile --results /tmp/profile \
+      --set grpo.steps=4 --set eval.examples=0`,
 		Args: arguments(1, false),
 		RunE: func(c *cobra.Command, args []string) error { return a.run(c.Context(), args[0], o) },
 	}
@@ -39,7 +45,10 @@ Ctrl-C stops after the step at work and saves it: the same command goes on from 
 	return c
 }
 
-func (a *app) run(ctx context.Context, path string, o trialOptions) error {
+func (a *app) run(ctx context.Context, path string, o runOptions) error {
+	if o.asJSON && !o.profile {
+		return usagef("--json: prints profiles: add --profile")
+	}
 	file, trials, err := o.trials(path)
 	if err != nil {
 		return err
@@ -52,7 +61,15 @@ func (a *app) run(ctx context.Context, path string, o trialOptions) error {
 	if err := a.recordStudy(file, w.trials, o.only != nil); err != nil {
 		return err
 	}
-	return a.runAll(ctx, w)
+	w.profile = o.profile
+	if !o.asJSON {
+		return a.runAll(ctx, w)
+	}
+	out := a.out
+	a.out = w.watch // results are for the eye
+	defer func() { a.out = out }()
+	err = a.runAll(ctx, w)
+	return errors.Join(writeJSON(out, w.profiles), err)
 }
 
 // work is trials that are ready to run.
@@ -60,6 +77,9 @@ type work struct {
 	engine *ort.Engine
 	watch  *screen
 	trials []scheduled
+
+	profile  bool               // the runs are profiled
+	profiles []*profile.Profile // of those that were
 }
 
 // openWork opens what the trials name and says of each whether it must run, and why. The caller closes the engine.
@@ -67,7 +87,7 @@ func (a *app) openWork(ctx context.Context, trials []plan.Trial) (*work, error) 
 	if err := writable(a.machine.Results); err != nil {
 		return nil, fmt.Errorf("results: %w; name another folder with --results", err)
 	}
-	w := &work{watch: newScreen(a.errOut)}
+	w := &work{watch: newScreen(a.errOut), profiles: []*profile.Profile{}}
 	inputs, err := a.openAll(trials, a.shelf(fetched(ctx, w.watch)))
 	if err != nil {
 		return nil, err
@@ -106,6 +126,9 @@ func (a *app) runAll(ctx context.Context, w *work) error {
 	var failed []string
 	for i, s := range all {
 		if s.why.Kind == plan.Skip {
+			if w.profile {
+				fmt.Fprintf(watch, "%s has no step left to profile: name another results folder with --results\n", s.Name)
+			}
 			continue // said by the plan above
 		}
 		if ctx.Err() != nil {
@@ -122,6 +145,9 @@ func (a *app) runAll(ctx context.Context, w *work) error {
 		}
 		if err == nil {
 			err = a.printResult(s)
+		}
+		if err == nil && w.profile {
+			err = a.printProfile(w, s)
 		}
 		switch {
 		case errors.As(err, new(*train.Interrupted)):
@@ -163,7 +189,7 @@ func (a *app) runTrial(ctx context.Context, w *work, s scheduled) error {
 	return train.Run(ctx, s.inputs, s.dir, s.manifest(versions), files, train.Options{
 		Engine: w.engine, Workers: a.machine.Workers, InFlight: a.machine.InFlight,
 		Progress: progress.event, Warn: func(text string) { fmt.Fprintln(w.watch, "warning:", text) },
-		Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(),
+		Log: a.log.With().Str("run", filepath.Base(s.dir)).Logger(), Profile: w.profile,
 	})
 }
 
@@ -237,6 +263,13 @@ func (a *app) printResult(s scheduled) error {
 			return err
 		}
 	}
+	run, err := report.ListOne(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, line := range run.Ends() {
+		fmt.Fprintln(a.out, line)
+	}
 	fmt.Fprintf(a.out, "run folder: %s\n", s.dir)
 	return nil
 }
@@ -248,7 +281,7 @@ func (a *app) newestOther(s scheduled, fits func(report.Listing) bool) string {
 		return ""
 	}
 	for _, r := range runs {
-		if r.State == "done" && filepath.Base(r.Dir) != filepath.Base(s.dir) && fits(r) {
+		if table.Status(r.State).Complete() && filepath.Base(r.Dir) != filepath.Base(s.dir) && fits(r) {
 			return filepath.Base(r.Dir)
 		}
 	}

@@ -66,6 +66,9 @@ func (a *app) schedule(trials []plan.Trial, inputs []*train.Inputs, onnxruntime 
 func (s scheduled) reason() string {
 	switch s.why.Kind {
 	case plan.Skip:
+		if s.why.Text != string(plan.Skip) {
+			return s.why.Text + ", in " + s.dir
+		}
 		return "in " + s.dir
 	case plan.New:
 		return "nothing like it has run"
@@ -108,11 +111,16 @@ func pastRun(dir string, m table.Manifest) plan.Past {
 	switch m.Status {
 	case table.Done:
 		p.State = plan.Done
+	case table.Stopped:
+		p.State = plan.Stopped
 	case table.Failed, table.Diverged:
 		p.State = plan.Failed
 	}
 	if n := len(m.Checkpoints); n > 0 {
 		p.Step = m.Checkpoints[n-1]
+	}
+	if m.Stop != nil {
+		p.Step, p.Rule = m.Stop.Step, m.Stop.Rule
 	}
 	if n := len(m.Attempts); n > 0 && p.State == plan.Failed {
 		p.Error = m.Attempts[n-1].Exit

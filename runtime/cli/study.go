@@ -93,7 +93,7 @@ func rewardsAfter(dir string) (map[string]float64, error) {
 	}
 	sums, counts := map[string]float64{}, map[string]int{}
 	for _, row := range rows {
-		if row.When != "after" {
+		if row.When != "after" || row.Beside() {
 			continue
 		}
 		for _, task := range []string{row.Task, ""} {

@@ -44,7 +44,7 @@ status 1 if the table no longer follows from the runs. Its form is that of the f
 		RunE: func(_ *cobra.Command, args []string) error { return a.table(args[0], o) },
 	}
 	c.Flags().BoolVar(&o.Base, "base", false, "differences to the first row, not to the row before")
-	c.Flags().StringVar(&o.Metric, "metric", report.Metrics[0], "`COLUMN` to compare: "+strings.Join(report.Metrics, ", "))
+	c.Flags().StringVar(&o.Metric, "metric", report.Metrics[0], "`METRIC` to compare: "+metricNames())
 	c.Flags().StringVar(&o.format, "format", "", "text, markdown, latex, csv or html (default text)")
 	c.Flags().StringVar(&o.check, "check", "", "compare with the table in `FILE` and print only what is not in it")
 	c.Flags().BoolVar(&o.json, "json", false, "print the table as JSON")
@@ -95,11 +95,14 @@ func (a *app) table(name string, o tableFlags) error {
 }
 
 func checkMetric(metric string) error {
-	if !slices.Contains(report.Metrics, metric) {
-		return usagef("--metric: got %q, want one of %s", metric, strings.Join(report.Metrics, ", "))
+	if !report.IsMetric(metric) {
+		return usagef("--metric: got %q, want one of %s", metric, metricNames())
 	}
 	return nil
 }
+
+// metricNames lists what --metric takes.
+func metricNames() string { return strings.Join(report.Metrics, ", ") + ", pass@K" }
 
 // formatOf is the form of a table that a file's name tells.
 func formatOf(file string) string {

@@ -1,7 +1,7 @@
 // Package compile turns one resolved experiment into the ONNX graphs that carry it out.
 //
 // In: an experiment and the architecture of its policy. Out: a Program, that is the parameters (which of them train) and the
-// graphs vision, prefill, decode, score, gradient, accumulate and optimizer, whose weights are inputs and whose sizes are
+// graphs vision, prefill, decode, score, gradient, accumulate, norm and optimizer, whose weights are inputs and whose sizes are
 // symbolic, so that one session of each serves every prompt. It never opens a file, never holds a weight and never runs a graph.
 //
 // The shapes that the host feeds (packing, positions, masks) are described beside each graph and built by package train.
@@ -38,12 +38,19 @@ type Program struct {
 	Gradient   *graph.Graph // loss and gradients of one unit (a prompt group, or some sft rows); nil where Layered does it
 	Layered    *Layered     // scoring and gradient in parts, with policy.recompute; else nil
 	Accumulate *graph.Graph // gradients of one unit added to the sum
+	Norm       *graph.Graph // of the summed gradients, which decides whether the optimizer runs
 	Optimizer  *graph.Graph // AdamW on the summed gradients, in place
 
-	// OnPolicy is true when every rollout is used for one update, so that the ratio is exactly 1 and needs no old
-	// log-probabilities; HasReference when a KL term reads reference log-probabilities; TrainsVision when the gradient graph
-	// holds the vision tower and is fed pixels instead of features.
+	// OnPolicy is true when every rollout is used for one update by the policy that drew it, so that the ratio is exactly 1 and needs no
+	// old log-probabilities; HasReference when a KL term, of the loss or in the reward, reads reference log-probabilities; TrainsVision
+	// when the gradient graph holds the vision tower and is fed pixels instead of features.
 	OnPolicy, HasReference, TrainsVision bool
+
+	// RatioOfRows is true when the ratio is of sequences, off policy: Gradient reads mean [R, C] and row [C] (grpo.RowMeans), and
+	// Layered.Head, which sees a part of a row's tokens, row_log_ratio [C] (grpo.RowLogRatio).
+	RatioOfRows bool
+
+	ScoresEntropy bool // scoring gives entropy [C] besides logp, by which tokens are chosen
 
 	Variant grpo.Variant   // of the loss; zero for sft and eval
 	Update  spec.Optimizer // of the stage; zero for eval
@@ -52,7 +59,7 @@ type Program struct {
 // Graphs lists the program's graphs by name, in the order in which a step uses them.
 func (p *Program) Graphs() []*graph.Graph {
 	all := slices.Concat([]*graph.Graph{p.Vision, p.Prefill, p.Decode, p.Score, p.Gradient}, p.Layered.Graphs(),
-		[]*graph.Graph{p.Accumulate, p.Optimizer})
+		[]*graph.Graph{p.Accumulate, p.Norm, p.Optimizer})
 	return slices.DeleteFunc(all, func(g *graph.Graph) bool { return g == nil })
 }
 
@@ -104,13 +111,14 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 	case "sft":
 		objective, p.Update = supervised, exp.SFT.Optimizer
 	case "grpo":
-		variant, err := grpo.VariantOf(exp.GRPO.Loss)
-		if err != nil {
+		o := exp.GRPO
+		var err error
+		if p.Variant, err = variant(o); err != nil {
 			return nil, err
 		}
-		variant.ClipLow, variant.ClipHigh, variant.KL = exp.GRPO.ClipLow, exp.GRPO.ClipHigh, exp.GRPO.KL
-		p.OnPolicy, p.HasReference = exp.GRPO.Iterations == 1, exp.GRPO.KL > 0
-		objective, p.Variant, p.Update = clipped(variant, p.OnPolicy), variant, exp.GRPO.Optimizer
+		p.OnPolicy, p.HasReference = o.Iterations*o.Minibatches == 1 && o.Correction == "none", o.KL > 0
+		p.RatioOfRows, p.ScoresEntropy = p.Variant.Level == grpo.Sequence && !p.OnPolicy, o.EntropyShare < 1
+		objective, p.Update = p.relative(!exp.Policy.Recompute), o.Optimizer
 	default:
 		return nil, fmt.Errorf("stage: unknown stage %q", exp.Stage)
 	}
@@ -158,6 +166,9 @@ func (p *Program) learn(recompute bool, objective objective) (err error) {
 	if p.Accumulate, err = grpo.BuildAccumulate(p.optimized()); err != nil {
 		return fmt.Errorf("compile accumulate: %w", err)
 	}
+	if p.Norm, err = grpo.BuildNorm(p.optimized()); err != nil {
+		return fmt.Errorf("compile norm: %w", err)
+	}
 	if p.Optimizer, err = grpo.BuildAdamW(p.optimized(), p.AdamW()); err != nil {
 		return fmt.Errorf("compile optimizer: %w", err)
 	}
@@ -168,4 +179,12 @@ func (p *Program) learn(recompute bool, objective objective) (err error) {
 func (p *Program) AdamW() grpo.AdamW {
 	o := p.Update
 	return grpo.AdamW{Beta1: o.AdamBeta1, Beta2: o.AdamBeta2, AdamEps: o.AdamEps, WeightDecay: o.WeightDecay, GradClip: o.GradClip}
+}
+
+// Rates are the learning rates of the policy's modules where that of the experiment stands at lr.
+func (p *Program) Rates(lr float64) map[string]float64 {
+	f := p.Update.ModuleRate
+	return map[string]float64{
+		"vision": lr * f.Vision, "merger": lr * f.Merger, "embedding": lr * f.Embedding, "decoder": lr * f.Decoder, Adapter: lr * f.Adapter,
+	}
 }

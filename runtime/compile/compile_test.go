@@ -35,7 +35,7 @@ var adamw = spec.Optimizer{LearningRate: 1e-3, Schedule: "constant", AdamBeta1: 
 func grpoWith(edits ...func(*spec.Experiment)) *spec.Experiment {
 	e := &spec.Experiment{Stage: "grpo", GRPO: &spec.GRPO{
 		Steps: 1, BatchSize: 8, GroupSize: 4, Temperature: 1, MaxCompletionTokens: 8, Loss: "grpo",
-		ClipLow: 0.2, ClipHigh: 0.2, Iterations: 1, Optimizer: adamw,
+		ClipLow: 0.2, ClipHigh: 0.2, Iterations: 1, Minibatches: 1, EntropyShare: 1, Correction: "none", Optimizer: adamw,
 	}}
 	for _, edit := range edits {
 		edit(e)
@@ -226,7 +226,7 @@ func TestGradientsOfWhatTrains(t *testing.T) {
 						t.Errorf("gradients of %v, want %v", got, want)
 					}
 					for _, q := range p.Params {
-						for g, prefix := range map[*graph.Graph]string{p.Optimizer: "m.", p.Accumulate: "acc."} {
+						for g, prefix := range map[*graph.Graph]string{p.Optimizer: "m.", p.Norm: "g.", p.Accumulate: "acc."} {
 							if has := input(g, prefix+q.Name) != nil; has != q.Trainable {
 								t.Errorf("%s has %s%s: %t", g.Name(), prefix, q.Name, has)
 							}
@@ -264,7 +264,7 @@ func TestAdapters(t *testing.T) {
 			t.Errorf("%d parameters of the base, want %d; the vision tower trains: %t", n, len(tiny().Specs()), p.TrainsVision)
 		}
 		for _, g := range p.Graphs() {
-			reads := g != p.Vision && g != p.Accumulate && g != p.Optimizer
+			reads := g != p.Vision && g != p.Accumulate && g != p.Norm && g != p.Optimizer
 			if has := input(g, "model.layers.1.mlp.down_proj.lora_A.weight") != nil; g != p.Optimizer && has != reads {
 				t.Errorf("%s reads adapters: %t", g.Name(), has)
 			}

@@ -18,7 +18,7 @@ type Layered struct {
 	Embed *graph.Graph // ids and features -> y
 	Layer *graph.Graph // x -> y
 	Train *graph.Graph // Layer as a gradient runs it, where adapters drop inputs: dropout is [1, N, T]; nil where nothing is dropped
-	Score *graph.Graph // x -> logp [C] of the selected tokens; C may be any part of them, since no token's value depends on another's
+	Score *graph.Graph // x -> logp [C] of the selected tokens, and entropy; C may be any part of them, since no token's value depends on another's
 
 	Head           *graph.Graph // Score with the loss: also drows [C, D], the gradient at the selected rows behind the norm, and the head's
 	NormGradient   *graph.Graph // x, d -> dx and the norm's
@@ -106,7 +106,7 @@ func (p *Program) layered(objective objective) (*Layered, error) {
 		}},
 		{&l.Score, "score", p.Variant.Name == "", func(g *graph.Graph) {
 			params := p.params(g)
-			g.Output("logp", p.scored(g, params, rows(g, params)).logp)
+			p.scores(g, p.scored(g, params, rows(g, params)))
 		}},
 		{&l.Head, "head", false, func(g *graph.Graph) {
 			params := p.params(g)

@@ -5,6 +5,7 @@ import (
 	"mixr/runtime/grpo"
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
+	"mixr/runtime/spec"
 )
 
 // head holds what a loss may read: logp and entropy [C] of the target tokens at the C selected positions.
@@ -26,7 +27,15 @@ func (p *Program) scored(g *graph.Graph, params *nn.Params, rows *graph.Value) h
 func (p *Program) score(g *graph.Graph) {
 	params := p.params(g)
 	hidden, _ := p.text(g, params, p.featureInput(g))
-	g.Output("logp", p.selected(g, params, hidden).logp)
+	p.scores(g, p.selected(g, params, hidden))
+}
+
+// scores emits what a scoring pass gives: logp [C] and, where tokens are chosen by it, entropy [C].
+func (p *Program) scores(g *graph.Graph, h head) {
+	g.Output("logp", h.logp)
+	if p.ScoresEntropy {
+		g.Output("entropy", h.entropy)
+	}
 }
 
 // gradient emits loss [1], the per-token values that metrics are made of, and g.NAME for every trainable parameter.
@@ -68,22 +77,53 @@ func supervised(g *graph.Graph, h head) *graph.Value {
 	return grpo.SFT(h.logp, g.Input("weight", graph.F32, "C"))
 }
 
-// clipped is the GRPO objective; on policy the old log-probabilities are the new ones without gradient.
-func clipped(v grpo.Variant, onPolicy bool) objective {
+// variant is the loss of a grpo stage.
+func variant(o *spec.GRPO) (grpo.Variant, error) {
+	v, err := grpo.VariantOf(o.Loss)
+	if err != nil {
+		return v, err
+	}
+	if o.Level != "" {
+		v.Level = grpo.Level(o.Level)
+	}
+	v.ClipLow, v.ClipHigh, v.Delta = o.ClipLow, o.ClipHigh, o.ClipDual
+	if o.RatioCap != nil {
+		v.RatioCap = *o.RatioCap
+	}
+	v.TauPos, v.TauNeg = o.TauPositive, o.TauNegative
+	v.KL, v.KLEstimator, v.KLClamp, v.KLGradient = o.KL, grpo.KLEstimator(o.KLEstimator), o.KLClamp, grpo.KLGradient(o.KLGradient)
+	v.KLTimesRatio, v.KLInReward = o.KLTimesRatio, o.KLIn == "reward"
+	v.EntropyBonus = o.EntropyBonus
+	v.Reweighted = o.EntropyShare < 1 || o.Correction != "none" || o.OffPolicyDrift > 0
+	return v, v.Check()
+}
+
+// relative is the GRPO objective of the program's variant; on policy the old log-probabilities are the new ones without gradient.
+// byRow says that the mean log-ratio of each row is taken here, from all its tokens, and not an input.
+func (p *Program) relative(byRow bool) objective {
 	return func(g *graph.Graph, h head) *graph.Value {
-		in := grpo.Inputs{
-			LogP:      h.logp,
-			Advantage: g.Input("advantage", graph.F32, "C"),
-			Weight:    g.Input("weight", graph.F32, "C"),
+		v, input := p.Variant, func(name string) *graph.Value { return g.Input(name, graph.F32, "C") }
+		in := grpo.Inputs{LogP: h.logp, Advantage: input("advantage"), Weight: input("weight")}
+		switch {
+		case p.RatioOfRows && byRow:
+			change := graph.Sub(graph.StopGradient(h.logp), input("old"))
+			in.RowLogRatio = grpo.MeanByRow(change, g.Input("mean", graph.F32, "R", "C"), g.Input("row", graph.I64, "C"))
+		case p.RatioOfRows:
+			in.RowLogRatio = input("row_log_ratio")
+		case !p.OnPolicy:
+			in.Old = input("old")
 		}
-		if !onPolicy {
-			in.Old = g.Input("old", graph.F32, "C")
+		if v.PenalisesKL() {
+			in.Ref = input("ref")
+			if v.Reweighted {
+				in.KLWeight = input("kl_weight")
+			}
 		}
-		if v.KL > 0 {
-			in.Ref = g.Input("ref", graph.F32, "C")
+		if v.EntropyBonus != 0 {
+			in.Entropy, in.EntropyWeight = h.entropy, input("entropy_weight")
 		}
 		out := grpo.Objective(in, v)
-		if v.KL > 0 {
+		if out.KL != nil {
 			g.Output("kl", out.KL)
 		}
 		return out.Loss
@@ -94,7 +134,7 @@ func clipped(v grpo.Variant, onPolicy bool) objective {
 func (p *Program) optimized() []grpo.Param {
 	var out []grpo.Param
 	for _, q := range p.Trainable() {
-		out = append(out, grpo.Param{Name: q.Name, Shape: q.Shape})
+		out = append(out, grpo.Param{Name: q.Name, Shape: q.Shape, Module: q.Module})
 	}
 	return out
 }

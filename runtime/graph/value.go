@@ -44,6 +44,9 @@ type Value struct {
 // Name returns the name in the emitted model. Output may change it.
 func (v *Value) Name() string { return v.name }
 
+// Graph is the graph that the value belongs to.
+func (v *Value) Graph() *Graph { return v.g }
+
 // DType returns the element type.
 func (v *Value) DType() DType { return v.dtype }
 

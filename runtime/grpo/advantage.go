@@ -3,6 +3,7 @@ package grpo
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Scale says what centred rewards are divided by.
@@ -12,6 +13,19 @@ const (
 	ScaleGroup Scale = "group" // std of the row's own group
 	ScaleBatch Scale = "batch" // std of all totals of the batch (of R, not of A); centring stays per group
 	ScaleNone  Scale = "none"  // nothing
+	// ScaleTask divides by a running std of the totals of the row's task, see Running. EMA-GRPO (arXiv 2512.03043) is so, with
+	// a floor for the std and a fallback to that of the group where |A| > 5, neither of which is here.
+	ScaleTask Scale = "task"
+)
+
+// Baseline is what rewards are centred on.
+type Baseline string
+
+const (
+	MeanBaseline Baseline = "mean" // of the group's valid rows
+	// LeaveOneOut is the mean of the group's other valid rows (RLOO, arXiv 2402.14740), so that it does not depend on the
+	// row: n/(n-1) times the distance from the mean of all n. The std stays that of all; NeMo-RL leaves the row out there too.
+	LeaveOneOut Baseline = "leave_one_out"
 )
 
 // Std is the estimator of the standard deviation.
@@ -29,30 +43,34 @@ const (
 	// SumThenNormalize adds the weighted components of a row, then normalises the totals.
 	SumThenNormalize Combine = "sum_then_normalize"
 	// NormalizeThenSum normalises each component inside its group, adds the weighted results and normalises the sums
-	// over the batch (GDPO, arXiv 2601.05242). Scale must be empty: the rule has its own.
+	// over the batch (GDPO, arXiv 2601.05242). Scale must be empty: the rule has its own; and leaving one out would only
+	// multiply what the batch normalises anyway.
 	NormalizeThenSum Combine = "normalize_then_sum"
 )
 
 // Advantage says how rewards become advantages. There are no defaults: an empty field is an error, but for Combine
-// (empty = SumThenNormalize).
+// (empty = SumThenNormalize) and Baseline (empty = MeanBaseline).
 type Advantage struct {
 	GroupSize int // G: rows come in groups of G consecutive rows
+	Baseline  Baseline
 	Combine   Combine
 	Scale     Scale
-	Std       Std
+	Std       Std     // of groups and batches; ScaleTask is of the population always
 	StdEps    float64 // added to the std; 1e-4 in TRL. 0 is allowed
 
-	// LoneAsZero matters to NormalizeThenSum only: a row with rewards none of which can be normalised (it is the only
-	// valid row for each of them) counts as sum 0, as in TRL 1.9, and so gets an advantage from other groups' rewards.
-	// The default treats it as unscorable.
-	LoneAsZero bool
+	// The rest is read by ScaleTask alone.
+	TaskDecay float64  // share of the past that each batch leaves, 0 <= TaskDecay < 1; 0.99 in EMA-GRPO
+	Tasks     []string // of each group
+	Running   Running  // before this batch; nil at the start of a run
 }
 
 // GroupStat describes the totals of one group.
 type GroupStat struct {
-	Valid      int     // rows with a total; Mean needs 1, Std needs 2, and both are 0 where undefined
-	Mean, Std  float64 // of the valid totals
-	ZeroSpread bool    // two or more valid rows, all equal: nothing to learn from this group
+	Valid     int     // rows with a total; Mean needs 1, Std needs 2, and both are 0 where undefined
+	Mean, Std float64 // of the valid totals
+	// Flat says that no two rows differ in what is centred, the total or the sum of NormalizeThenSum: nothing to learn from
+	// the group. Fewer than two valid rows are flat.
+	Flat bool
 }
 
 // Advantaged is the outcome for one batch of N rows.
@@ -60,24 +78,25 @@ type Advantaged struct {
 	Total     []*float64 // [N] weighted sum of the components that apply; nil = unscorable row
 	Advantage []float64  // [N] finite; 0 where undefined
 	Groups    []GroupStat
-	// ZeroStdShare is the share of rows whose std is defined and at most 1e-8: the group's under scale group and none,
-	// the batch's under scale batch and NormalizeThenSum.
-	ZeroStdShare float64
+	Running   Running // after this batch; nil but for ScaleTask
 }
-
-// zeroStd is the threshold of ZeroStdShare, that of TRL's logged frac_reward_zero_std.
-const zeroStd = 1e-8
 
 // Advantages turns rewards into advantages.
 //
 // rewards [N][K] holds K components a row, nil where a component does not apply (which is not a reward of 0); weights
 // [K] multiply them and are not renormalised where some are nil. Statistics ignore rows without a total. Then, with
-// R the totals and eps = StdEps,
+// R the totals, b the baseline (mean_g, or the mean of the group's others) and eps = StdEps,
 //
-//	group: A = (R - mean_g) / (std_g + eps)     batch: A = (R - mean_g) / (std_all + eps)     none: A = R - mean_g
+//	group: A = (R - b) / (std_g + eps)     batch: A = (R - b) / (std_all + eps)     none: A = R - b
+//	task:  A = (R - b) / (std_task + eps), std_task of the running moments with this batch in them
 //
 // and for NormalizeThenSum, per component k, z_k = (r_k - mean_gk)/(std_gk + eps), S = sum of w_k z_k over defined z_k,
 // A = (S - mean_all S)/(std_all S + eps).
+//
+// What a null component does: to a total, nothing, and a row with nulls alone has none: it counts in no mean and no std, and
+// its A is 0. To NormalizeThenSum the same, component by component: a row without the component is left out of its mean
+// and std, a component that fewer than two rows of a group have gives no z, and a row without any z has no S and A = 0. (TRL
+// 1.9 counts a row whose components are all undefined in this way as S = 0, and so gives it an advantage from other groups.)
 //
 // A is 0 for unscorable rows, where a needed std is undefined (fewer than two valid rows), and, exactly, where all
 // values agree: max = min is tested first, since the float64 mean of eight rewards of 0.1 is not 0.1 and eps = 0 would
@@ -86,38 +105,37 @@ func Advantages(rewards [][]*float64, weights []float64, o Advantage) (Advantage
 	if err := o.check(rewards, weights); err != nil {
 		return Advantaged{}, err
 	}
-	out := Advantaged{Total: totals(rewards, weights)}
+	out := Advantaged{Total: totals(rewards, weights), Advantage: make([]float64, len(rewards))}
 	groups := groupSpans(len(rewards), o.GroupSize)
-	spreads := make([]spread, len(groups))
-	for i, g := range groups {
-		spreads[i] = o.spread(out.Total[g.lo:g.hi])
-		s := spreads[i]
-		out.Groups = append(out.Groups, GroupStat{s.n, s.mean, s.std, s.flat && s.n >= 2})
+	centred := out.Total
+	if o.Combine == NormalizeThenSum {
+		centred = o.normalizedSums(rewards, weights, groups)
 	}
-	switch {
-	case o.Combine == NormalizeThenSum:
-		sums := o.normalizedSums(rewards, weights, groups)
-		all := o.spread(sums)
-		out.Advantage = make([]float64, len(sums))
-		o.standardize(out.Advantage, sums, all, &all)
-		out.ZeroStdShare = zeroShare([]spread{all})
-	default:
-		out.Advantage = make([]float64, len(rewards))
-		all := o.spread(out.Total)
-		for i, g := range groups {
-			by := &spreads[i]
-			switch o.Scale {
-			case ScaleBatch:
-				by = &all
-			case ScaleNone:
-				by = nil
-			}
-			o.standardize(out.Advantage[g.lo:g.hi], out.Total[g.lo:g.hi], spreads[i], by)
+	for _, g := range groups {
+		s := o.spread(out.Total[g.lo:g.hi])
+		out.Groups = append(out.Groups, GroupStat{s.n, s.mean, s.std, o.spread(centred[g.lo:g.hi]).flat})
+	}
+	all := o.spread(centred)
+	if o.Combine == NormalizeThenSum {
+		o.standardize(out.Advantage, centred, all, &all)
+		return out, nil
+	}
+	if o.Scale == ScaleTask {
+		out.Running = o.advance(out.Total, groups)
+	}
+	for i, g := range groups {
+		own := o.spread(out.Total[g.lo:g.hi])
+		by := &own
+		switch o.Scale {
+		case ScaleBatch:
+			by = &all
+		case ScaleNone:
+			by = nil
+		case ScaleTask:
+			s := out.Running[o.Tasks[i]].spread()
+			by = &s
 		}
-		out.ZeroStdShare = zeroShare(spreads)
-		if o.Scale == ScaleBatch {
-			out.ZeroStdShare = zeroShare([]spread{all})
-		}
+		o.standardize(out.Advantage[g.lo:g.hi], out.Total[g.lo:g.hi], own, by)
 	}
 	return out, nil
 }
@@ -132,17 +150,31 @@ func (o Advantage) check(rewards [][]*float64, weights []float64) error {
 	if !(o.StdEps >= 0) || math.IsInf(o.StdEps, 1) {
 		return fmt.Errorf("advantages: std_eps: got %v, want a finite value >= 0", o.StdEps)
 	}
+	if o.Baseline != "" && o.Baseline != MeanBaseline && o.Baseline != LeaveOneOut {
+		return fmt.Errorf("advantages: baseline: got %q, want %q or %q", o.Baseline, MeanBaseline, LeaveOneOut)
+	}
 	switch o.Combine {
 	case "", SumThenNormalize:
-		if o.Scale != ScaleGroup && o.Scale != ScaleBatch && o.Scale != ScaleNone {
-			return fmt.Errorf("advantages: scale: got %q, want %q, %q or %q", o.Scale, ScaleGroup, ScaleBatch, ScaleNone)
+		if !slices.Contains([]Scale{ScaleGroup, ScaleBatch, ScaleNone, ScaleTask}, o.Scale) {
+			return fmt.Errorf("advantages: scale: got %q, want %q, %q, %q or %q", o.Scale, ScaleGroup, ScaleBatch, ScaleNone, ScaleTask)
 		}
 	case NormalizeThenSum:
 		if o.Scale != "" {
 			return fmt.Errorf("advantages: scale: got %q, but %s has its own scale; leave it empty", o.Scale, o.Combine)
 		}
+		if o.Baseline == LeaveOneOut {
+			return fmt.Errorf("advantages: baseline: got %q, which %s would divide away again; leave it empty", o.Baseline, o.Combine)
+		}
 	default:
 		return fmt.Errorf("advantages: combine: got %q, want %q or %q", o.Combine, SumThenNormalize, NormalizeThenSum)
+	}
+	if o.Scale == ScaleTask {
+		if !(o.TaskDecay >= 0 && o.TaskDecay < 1) {
+			return fmt.Errorf("advantages: task_decay: got %v, want a value of 0 to below 1", o.TaskDecay)
+		}
+		if n := len(rewards) / o.GroupSize; len(o.Tasks) != n {
+			return fmt.Errorf("advantages: %d groups, but %d tasks", n, len(o.Tasks))
+		}
 	}
 	for i, row := range rewards {
 		if len(row) != len(weights) {
@@ -177,15 +209,6 @@ func totals(rewards [][]*float64, weights []float64) []*float64 {
 // normalizedSums returns S of NormalizeThenSum, nil for a row that has no normalised component.
 func (o Advantage) normalizedSums(rewards [][]*float64, weights []float64, groups []span) []*float64 {
 	sums := make([]*float64, len(rewards))
-	if o.LoneAsZero {
-		for i, row := range rewards {
-			for _, r := range row {
-				if r != nil {
-					sums[i] = new(float64)
-				}
-			}
-		}
-	}
 	for _, g := range groups {
 		for k, w := range weights {
 			column := make([]*float64, g.hi-g.lo)
@@ -210,82 +233,4 @@ func (o Advantage) normalizedSums(rewards [][]*float64, weights []float64, group
 		}
 	}
 	return sums
-}
-
-// standardize writes (x - center.mean)/(by.std + eps) to dst, 0 where x is nil, flat or without a defined std. A nil by
-// divides by nothing.
-func (o Advantage) standardize(dst []float64, x []*float64, center spread, by *spread) {
-	if center.flat || by != nil && (by.n < 2 || by.flat) {
-		return
-	}
-	divisor := 1.0
-	if by != nil {
-		divisor = by.std + o.StdEps
-	}
-	for i, v := range x {
-		if v != nil {
-			dst[i] = (*v - center.mean) / divisor
-		}
-	}
-}
-
-type span struct{ lo, hi int }
-
-func groupSpans(n, size int) []span {
-	var out []span
-	for lo := 0; lo < n; lo += size {
-		out = append(out, span{lo, lo + size})
-	}
-	return out
-}
-
-// spread summarises the non-nil values of a slice; std is 0 and meaningless below two values.
-type spread struct {
-	n         int
-	mean, std float64
-	flat      bool // no two values differ (also when there are none)
-}
-
-func (o Advantage) spread(x []*float64) spread {
-	s := spread{flat: true}
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, v := range x {
-		if v != nil {
-			s.n++
-			s.mean += *v
-			lo, hi = min(lo, *v), max(hi, *v)
-		}
-	}
-	if s.n == 0 {
-		return s
-	}
-	s.flat = lo == hi
-	if s.flat {
-		s.mean = lo // exact, where the quotient may round
-		return s
-	}
-	s.mean /= float64(s.n)
-	for _, v := range x {
-		if v != nil {
-			d := *v - s.mean
-			s.std += float64(d * d)
-		}
-	}
-	n := float64(s.n)
-	if o.Std == StdSample {
-		n--
-	}
-	s.std = math.Sqrt(s.std / n)
-	return s
-}
-
-// zeroShare weighs spreads equally: they cover equal numbers of rows.
-func zeroShare(spreads []spread) float64 {
-	n := 0
-	for _, s := range spreads {
-		if s.n >= 2 && s.std <= zeroStd {
-			n++
-		}
-	}
-	return float64(n) / float64(max(1, len(spreads)))
 }

@@ -1,6 +1,9 @@
 package grpo
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -69,13 +72,13 @@ func TestNullAwareStd(t *testing.T) {
 	}{
 		{[]float64{1, 2, 3, null}, GroupStat{Valid: 3, Mean: 2, Std: 1}},
 		{[]float64{3, 5, null, null}, GroupStat{Valid: 2, Mean: 4, Std: math.Sqrt2}},
-		{[]float64{3, null, null, null}, GroupStat{Valid: 1, Mean: 3}},
-		{[]float64{null, null, null, null}, GroupStat{}},
-		{[]float64{2, 2, 2, null}, GroupStat{Valid: 3, Mean: 2, ZeroSpread: true}},
+		{[]float64{3, null, null, null}, GroupStat{Valid: 1, Mean: 3, Flat: true}},
+		{[]float64{null, null, null, null}, GroupStat{Flat: true}},
+		{[]float64{2, 2, 2, null}, GroupStat{Valid: 3, Mean: 2, Flat: true}},
 	} {
 		got, err := Advantages(column(c.rewards...), []float64{1}, groupScale(4))
 		noError(t, err)
-		if g := got.Groups[0]; g.Valid != c.want.Valid || g.ZeroSpread != c.want.ZeroSpread || math.Abs(g.Mean-c.want.Mean) > 1e-12 || math.Abs(g.Std-c.want.Std) > 1e-12 {
+		if g := got.Groups[0]; g.Valid != c.want.Valid || g.Flat != c.want.Flat || math.Abs(g.Mean-c.want.Mean) > 1e-12 || math.Abs(g.Std-c.want.Std) > 1e-12 {
 			t.Errorf("%v: got %+v, want %+v", c.rewards, g, c.want)
 		}
 	}
@@ -183,13 +186,73 @@ func TestTwoObjectives(t *testing.T) {
 	if got.Advantage[0] != 0 || got.Advantage[1] != 0 || got.Advantage[2] <= 0 {
 		t.Errorf("lone rows: got %v, want 0 for the first two", got.Advantage)
 	}
-	three := [][]*float64{{v(1), nil}, {nil, v(1)}, {v(1), v(1)}, {v(0), v(0)}, {v(3), nil}, {v(2), nil}}
-	o.LoneAsZero = true
-	got, err = Advantages(three, []float64{1, 1}, o)
-	noError(t, err)
-	if got.Advantage[0] != got.Advantage[1] {
-		t.Errorf("LoneAsZero: got %v, want both lone rows alike", got.Advantage)
+	if !got.Groups[0].Flat || got.Groups[1].Flat {
+		t.Errorf("flat: got %+v, want the group of lone rows alone", got.Groups)
 	}
+	// Equal totals of components that differ are flat for the sum of totals and not here: each row wins one of them.
+	got, err = Advantages([][]*float64{{v(1), v(0)}, {v(0), v(1)}, {v(1), v(1)}, {v(0), v(0)}}, []float64{1, 0.5}, o)
+	noError(t, err)
+	if got.Groups[0].Flat || got.Advantage[0] <= got.Advantage[1] {
+		t.Errorf("components that differ: got %v, flat %t", got.Advantage, got.Groups[0].Flat)
+	}
+}
+
+// TestLeaveOneOut: each reward less the mean of the others, with nulls and lone rows.
+func TestLeaveOneOut(t *testing.T) {
+	o := Advantage{GroupSize: 4, Baseline: LeaveOneOut, Scale: ScaleNone, Std: StdSample}
+	for _, c := range []struct{ rewards, want []float64 }{
+		{[]float64{1, 0, 0, 0}, []float64{1, -1. / 3, -1. / 3, -1. / 3}}, // RLOO
+		{[]float64{1, 4, null, 7}, []float64{1 - 5.5, 4 - 4, 0, 7 - 2.5}},
+		{[]float64{null, null, 3, null}, []float64{0, 0, 0, 0}},
+		{[]float64{.1, .1, .1, .1}, []float64{0, 0, 0, 0}},
+	} {
+		nearRows(t, fmt.Sprint(c.rewards), [][]float64{advantages(t, o, c.rewards...)}, [][]float64{c.want}, 1e-12)
+	}
+	grouped := o
+	grouped.Scale = ScaleGroup
+	mean := grouped
+	mean.Baseline = MeanBaseline
+	a, b := advantages(t, grouped, 1, 4, null, 7), advantages(t, mean, 1, 4, null, 7)
+	for i := range a {
+		near(t, "with the std of all", a[i], b[i]*3/2, 1e-12)
+	}
+}
+
+// TestRunningStd: the std of a task is that of its totals, decayed batch by batch, and no other task's.
+func TestRunningStd(t *testing.T) {
+	o := Advantage{GroupSize: 2, Scale: ScaleTask, Std: StdSample, TaskDecay: 0.9, Tasks: []string{"mcq", "chart"}}
+	first, err := Advantages(column(0, 1, 10, 30), []float64{1}, o)
+	noError(t, err)
+	// One batch alone: its own population std, 0.5 and 10, whatever the decay.
+	nearRows(t, "first", [][]float64{first.Advantage}, [][]float64{{-1, 1, -1, 1}}, 1e-12)
+
+	o.Running = first.Running
+	before := fmt.Sprint(o.Running)
+	second, err := Advantages(column(3, 5, null, null), []float64{1}, o)
+	noError(t, err)
+	if fmt.Sprint(o.Running) != before {
+		t.Error("the state that was handed in has changed")
+	}
+	if second.Running["chart"] != first.Running["chart"] {
+		t.Error("a task without a total lost its state")
+	}
+	// Weights .1 and .09 of .19: mean (.1*4 + .09*.5)/.19, mean square (.1*17 + .09*.5)/.19.
+	mean, square := (.1*4+.09*.5)/.19, (.1*17+.09*.5)/.19
+	std := math.Sqrt(square - mean*mean)
+	nearRows(t, "second", [][]float64{second.Advantage}, [][]float64{{-1 / std, 1 / std, 0, 0}}, 1e-12)
+
+	var stored Running
+	text, err := json.Marshal(second.Running)
+	noError(t, err)
+	noError(t, json.Unmarshal(text, &stored))
+	if !maps.Equal(stored, second.Running) {
+		t.Errorf("through a checkpoint: got %v, want %v", stored, second.Running)
+	}
+	// A task whose totals never differ has std 0, and advantages of 0 even without an epsilon.
+	o.Tasks, o.Running = []string{"yesno"}, nil
+	same, err := Advantages(column(.1, .1), []float64{1}, o)
+	noError(t, err)
+	nearRows(t, "equal totals", [][]float64{same.Advantage}, [][]float64{{0, 0}}, 0)
 }
 
 func TestAdvantageErrors(t *testing.T) {
@@ -204,6 +267,12 @@ func TestAdvantageErrors(t *testing.T) {
 		{"std", func(o *Advantage, _ *[][]*float64) { o.Std = "biased" }},
 		{"std_eps", func(o *Advantage, _ *[][]*float64) { o.StdEps = -1 }},
 		{"combine", func(o *Advantage, _ *[][]*float64) { o.Combine = "other" }},
+		{"baseline", func(o *Advantage, _ *[][]*float64) { o.Baseline = "median" }},
+		{"baseline", func(o *Advantage, _ *[][]*float64) {
+			o.Combine, o.Scale, o.Baseline = NormalizeThenSum, "", LeaveOneOut
+		}},
+		{"task_decay", func(o *Advantage, _ *[][]*float64) { o.Scale, o.TaskDecay = ScaleTask, 1 }},
+		{"0 tasks", func(o *Advantage, _ *[][]*float64) { o.Scale = ScaleTask }},
 		{"own scale", func(o *Advantage, _ *[][]*float64) { o.Combine = NormalizeThenSum }},
 		{"is NaN", func(_ *Advantage, r *[][]*float64) { x := math.NaN(); (*r)[1][0] = &x }},
 		{"components", func(_ *Advantage, r *[][]*float64) { (*r)[1] = nil }},

@@ -5,20 +5,19 @@
 //
 //   - The host side works in float64 on plain slices and is pure: the same input gives the same bits, nothing is read
 //     from clocks, files or global state, and no goroutine is started.
-//   - The graph side (Objective, SFT, BuildAdamW, BuildAccumulate) emits the part that runs in float32 beside the model.
-//     It covers what spec.GRPO offers; the host side is its reference and covers every published variant.
+//   - The graph side (Objective, SFT, BuildAdamW, BuildAccumulate, BuildNorm) emits the part that runs in float32 beside the
+//     model.
 //
-// Part of the host side is called by no run: Loss and KL, EntropyMask, KeepOnPolicy, Correct and Overlong (mask.go),
-// Order, NormalizeThenSum and Advantage.LoneAsZero. They are references: the tests hold them to vectors of independent
-// implementations, and what a spec offers next starts from them.
+// Loss is called by no run: it is the reference that the graph of every variant is held to, and itself is held to vectors of
+// independent implementations.
 //
-// A variant is a row of parameters (Variant), never a copy of the loss. Every aggregation rule is a weight for each
-// token, computed on the host from the masks of the whole update (TokenWeights), so that
+// A variant is a row of parameters (Variant), never a copy of the loss. Every aggregation rule, mask and importance
+// correction is a weight for each token, computed on the host from the whole update (Variant.Weights), so that
 //
-//	loss = sum over t of weight_t * L_t
+//	loss = sum over t of weight_t L_t + klWeight_t KL_t - entropyWeight_t H_t
 //
 // holds for all of them and cutting an update into micro-batches cannot change it (bnpo excepted: it is defined by its
-// micro-batches).
+// micro-batches, which here are the groups).
 //
 // The package never samples, never runs a model and never decides what is trained. Errors: bad arguments are returned
 // as errors that name the value and its place; wrong shapes on the graph side panic with *graph.Error, which

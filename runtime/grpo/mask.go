@@ -110,18 +110,3 @@ func Correct(mode CorrectionMode, trainer, sampler [][]float64, mask [][]bool, l
 	}
 	return out, nil
 }
-
-// Overlong is the soft penalty on length (DAPO, arXiv 2503.14476 eq. 13): 0 up to limit-margin tokens, then linear to
-// -1 at limit, -1 above.
-func Overlong(length, limit, margin int) (float64, error) {
-	if margin < 0 || limit < margin {
-		return 0, fmt.Errorf("overlong: limit %d, margin %d: want 0 <= margin <= limit", limit, margin)
-	}
-	switch free := limit - margin; {
-	case length <= free:
-		return 0, nil
-	case length <= limit:
-		return float64(free-length) / float64(margin), nil
-	}
-	return -1, nil
-}

@@ -12,7 +12,8 @@ import (
 //
 //	constant: 1        linear: 1 - u        cosine: (1 + cos(pi u))/2
 //
-// differs: Hugging Face schedules start at factor 0, which spends the first update on nothing; here every update moves.
+// differs: in the warm-up these are the factors of transformers.get_scheduler one update later: those start at 0, which spends the first
+// update on nothing, and here every update moves. Behind the warm-up the two are equal.
 func Schedule(kind string, step, steps int, warmupFrac float64) (float64, error) {
 	if step < 0 || step >= steps {
 		return 0, fmt.Errorf("schedule: step %d is outside [0, %d)", step, steps)

@@ -1,6 +1,11 @@
 package grpo
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"mixr/runtime/fixture"
+)
 
 func TestSchedule(t *testing.T) {
 	for _, c := range []struct {
@@ -39,3 +44,31 @@ func TestSchedule(t *testing.T) {
 }
 
 func second(_ float64, err error) error { return err }
+
+// TestScheduleEqualsTransformers: after the warm-up the factors are those of transformers.get_scheduler, and in it they are one update
+// ahead, so that the first update moves.
+func TestScheduleEqualsTransformers(t *testing.T) {
+	var want struct {
+		Schedules []struct {
+			Kind          string
+			Steps, Warmup int
+			WarmupFrac    float64 `json:"warmup_frac"`
+			Factors       []float64
+		}
+	}
+	fixture.Load(t, "optimizer/torch.json", &want)
+	if len(want.Schedules) < 20 {
+		t.Fatalf("%d schedules", len(want.Schedules))
+	}
+	for _, c := range want.Schedules {
+		for step := range c.Steps {
+			got, err := Schedule(c.Kind, step, c.Steps, c.WarmupFrac)
+			noError(t, err)
+			theirs := step
+			if step < c.Warmup {
+				theirs++
+			}
+			near(t, fmt.Sprintf("%s of %d, warm-up %d, update %d", c.Kind, c.Steps, c.Warmup, step), got, c.Factors[theirs], 1e-12)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package grpo
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Surrogate is the form of the per-token policy loss L, with rho the ratio, A the advantage, l the log-probability
@@ -17,9 +18,6 @@ const (
 	Cap Surrogate = "cap"
 	// Gate: L = -(4/tau) sigmoid(tau (rho - 1)) A, tau by the sign of A. SAPO (arXiv 2511.20347).
 	Gate Surrogate = "gate"
-	// Gamma: L = -sg(exp(lambda + k ln w - lambda w)) A l, with w the ratio of whole sequences and (k, lambda) by the
-	// sign of A. VESPO. It has its own ratio: Level is ignored by L (not by the KL term).
-	Gamma Surrogate = "gamma"
 )
 
 // Level is what the importance ratio is taken over.
@@ -34,8 +32,8 @@ const (
 type Aggregation string
 
 const (
-	RowMean        Aggregation = "row_mean"         // mean over rows of the row's mean: grpo, sapo
-	TokenMean      Aggregation = "token_mean"       // mean over all tokens of the update: dapo, cispo, vespo
+	RowMean        Aggregation = "row_mean"         // mean over rows of the row's mean: grpo, gspo, sapo
+	TokenMean      Aggregation = "token_mean"       // mean over all tokens of the update: dapo, cispo
 	MicroTokenMean Aggregation = "micro_token_mean" // mean over micro-batches of the mean over their tokens: bnpo
 	FixedLength    Aggregation = "fixed_length"     // sum over tokens / (N * longest possible completion): dr_grpo
 	RowSum         Aggregation = "row_sum"          // mean over rows of the row's sum: luspo
@@ -50,18 +48,24 @@ type Variant struct {
 	Aggregation Aggregation
 
 	ClipLow, ClipHigh float64 // Clip: ratio bounds 1-ClipLow and 1+ClipHigh
-	Delta             float64 // Clip: upper bound of the ratio for A < 0; 0 = none
+	Delta             float64 // Clip: upper bound of the ratio for A < 0; 0 = none. At most 1+ClipHigh it bounds A > 0 as well
 	RatioCap          float64 // Cap: >= 1
 	TauPos, TauNeg    float64 // Gate: for A > 0 and for A <= 0
-	KPos, LambdaPos   float64 // Gamma: for A >= 0
-	KNeg, LambdaNeg   float64 // Gamma: for A < 0
 
-	KL           float64     // weight of the KL term, added to L after all multipliers; 0 = no reference needed
+	KL           float64     // weight of the KL estimate; 0 = no reference needed
 	KLEstimator  KLEstimator // empty = K3
-	KLTimesRatio bool        // multiply the KL term by rho, with the gradient through both
+	KLClamp      float64     // largest |estimate|, see KLEstimator; 0 = none
+	KLGradient   KLGradient  // empty = OwnGradient
+	KLTimesRatio bool        // multiply the KL term by rho, with the gradient through both; Token level only
+	KLInReward   bool        // the KL is taken off the rewards (KLReward), and the loss has no KL term
+
+	EntropyBonus float64 // weight of the mean entropy of the update's tokens, which the loss loses; 0 = off
+
+	// Reweighted says that Factors may multiply the policy term, so that the KL term needs weights of its own.
+	Reweighted bool
 }
 
-// VariantOf returns the row of parameters behind a published name: grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo, vespo.
+// VariantOf returns the row of parameters behind a published name: grpo, bnpo, dr_grpo, dapo, gspo, cispo, sapo, luspo.
 // Numbers are the defaults of TRL 1.9; cispo has no usable default for its cap (TRL's is 0.2 by accident of sharing
 // epsilon_high), so RatioCap stays 0 and Check asks for it.
 func VariantOf(name string) (Variant, error) {
@@ -70,27 +74,29 @@ func VariantOf(name string) (Variant, error) {
 		"bnpo":    {Surrogate: Clip, Level: Token, Aggregation: MicroTokenMean},
 		"dr_grpo": {Surrogate: Clip, Level: Token, Aggregation: FixedLength},
 		"dapo":    {Surrogate: Clip, Level: Token, Aggregation: TokenMean},
+		"gspo":    {Surrogate: Clip, Level: Sequence, Aggregation: RowMean},
 		"luspo":   {Surrogate: Clip, Level: Sequence, Aggregation: RowSum},
 		"cispo":   {Surrogate: Cap, Level: Token, Aggregation: TokenMean},
 		"sapo":    {Surrogate: Gate, Level: Token, Aggregation: RowMean},
-		"vespo":   {Surrogate: Gamma, Level: Token, Aggregation: TokenMean},
 	}[name]
 	if !ok {
-		return Variant{}, fmt.Errorf("loss: got %q, want grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo or vespo", name)
+		return Variant{}, fmt.Errorf("loss: got %q, want grpo, bnpo, dr_grpo, dapo, gspo, cispo, sapo or luspo", name)
 	}
 	v.Name = name
 	v.ClipLow, v.ClipHigh = 0.2, 0.2
 	v.TauPos, v.TauNeg = 1, 1.05
-	v.KPos, v.LambdaPos, v.KNeg, v.LambdaNeg = 2, 3, 3, 2
 	return v, nil
 }
+
+// PenalisesKL reports whether the loss has a KL term, and so reads the reference.
+func (v Variant) PenalisesKL() bool { return v.KL != 0 && !v.KLInReward }
 
 // Check reports the first field that makes no sense, by its name.
 func (v Variant) Check() error {
 	bad := func(field string, got any, want string) error {
 		return fmt.Errorf("loss %s: %s: got %v, want %s", v.Name, field, got, want)
 	}
-	for _, x := range []float64{v.ClipLow, v.ClipHigh, v.Delta, v.RatioCap, v.TauPos, v.TauNeg, v.KPos, v.LambdaPos, v.KNeg, v.LambdaNeg, v.KL} {
+	for _, x := range []float64{v.ClipLow, v.ClipHigh, v.Delta, v.RatioCap, v.TauPos, v.TauNeg, v.KL, v.KLClamp, v.EntropyBonus} {
 		if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
 			return bad("parameters", x, "finite values >= 0")
 		}
@@ -108,19 +114,21 @@ func (v Variant) Check() error {
 		if v.TauPos == 0 || v.TauNeg == 0 {
 			return bad("tau", 0, "> 0")
 		}
-	case Gamma:
 	default:
-		return bad("surrogate", v.Surrogate, "clip, cap, gate or gamma")
+		return bad("surrogate", v.Surrogate, "clip, cap or gate")
 	}
 	if v.Level != Token && v.Level != Sequence {
 		return bad("level", v.Level, "token or sequence")
 	}
-	if v.Aggregation == RowSum && (v.Level != Sequence || v.KL != 0) {
-		// TRL multiplies a [B, T] array by a row weight and takes a plain mean, which counts padding.
-		return bad("aggregation", v.Aggregation, "a sequence-level ratio without KL beside row_sum (luspo)")
+	if !slices.Contains([]KLEstimator{"", K1, K2, K3, AbsKL}, v.KLEstimator) {
+		return bad("kl_estimator", v.KLEstimator, "k1, k2, k3 or abs")
 	}
-	if _, err := v.KLEstimator.kl(0); err != nil {
-		return err
+	if !slices.Contains([]KLGradient{"", OwnGradient, K2Gradient}, v.KLGradient) {
+		return bad("kl_gradient", v.KLGradient, "own or k2")
+	}
+	if v.KLTimesRatio && v.Level != Token {
+		// The gradient through one ratio a row would add, at each token, the KL of all others.
+		return bad("kl_times_ratio", true, "false where the ratio is of a sequence")
 	}
 	return nil
 }

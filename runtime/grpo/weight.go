@@ -23,18 +23,14 @@ type Update struct {
 //	token_mean        w = m P / max(1, N_t)            over the update's tokens: TRL counts the generation batch's, #5619
 //	micro_token_mean  w = m / (K max(1, tokens of the row's micro-batch)), K micro-batches
 //	fixed_length      w = m / (N MaxTokens)            Dr. GRPO, arXiv 2503.20783
-//	row_sum           w = m / N                        with a sequence-level L: mean_i(L_i n_i)
+//	row_sum           w = m / N                        at sequence level: mean_i(L_i n_i)
 //
 // A fully masked row adds nothing to the loss and still counts in N.
 func TokenWeights(a Aggregation, u Update) ([][]float64, error) {
 	counts := make([]int, len(u.Masks))
 	tokens := 0
 	for i, row := range u.Masks {
-		for _, m := range row {
-			if m {
-				counts[i]++
-			}
-		}
+		counts[i] = counted(row)
 		tokens += counts[i]
 	}
 	rows := float64(len(u.Masks))
@@ -82,4 +78,13 @@ func TokenWeights(a Aggregation, u Update) ([][]float64, error) {
 		}
 	}
 	return out, nil
+}
+
+func counted(mask []bool) (n int) {
+	for _, m := range mask {
+		if m {
+			n++
+		}
+	}
+	return n
 }

@@ -25,6 +25,8 @@ type Binding struct {
 	outputs map[string]*Tensor // nil for an output that the run allocates
 	order   []string           // output names in the order of their first binding, which is the library's order
 	ran     bool               // automatic outputs of a successful run are waiting
+	traced  *C.OrtIoBinding    // what holds them, if the run was traced; nil: binding does
+	twin    *Session           // that computed them; see Session.Trace
 }
 
 // NewBinding makes an empty binding.
@@ -127,7 +129,7 @@ func (b *Binding) Run() error {
 	if err := b.resetAuto(); err != nil {
 		return err
 	}
-	if err := check(C.mixr_run(b.session.session, b.binding)); err != nil {
+	if err := b.compute(); err != nil {
 		return fmt.Errorf("ort: run %s with %s: %w", b.session.name, b.inputShapes(), err)
 	}
 	b.ran = true
@@ -141,6 +143,7 @@ func (b *Binding) resetAuto() error {
 		return nil
 	}
 	b.ran = false
+	b.dropTraced()
 	for _, name := range b.order {
 		if b.outputs[name] == nil {
 			if err := b.OutputAuto(name); err != nil {
@@ -159,7 +162,11 @@ func (b *Binding) Outputs() (map[string]*Tensor, error) {
 	}
 	var values **C.OrtValue
 	var n C.size_t
-	if err := check(C.mixr_bound_outputs(b.binding, &values, &n)); err != nil {
+	from := b.binding
+	if b.traced != nil {
+		from = b.traced
+	}
+	if err := check(C.mixr_bound_outputs(from, &values, &n)); err != nil {
 		return nil, fmt.Errorf("ort: outputs of %s: %w", b.session.name, err)
 	}
 	defer C.mixr_free_bound(values)
@@ -235,6 +242,7 @@ func (b *Binding) Close() error {
 	if b.binding == nil {
 		return nil
 	}
+	b.dropTraced()
 	C.mixr_release_binding(b.binding)
 	b.binding = nil
 	b.inputs, b.outputs = nil, nil

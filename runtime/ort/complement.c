@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <string.h>
+#include <time.h>
 
 #include "onnxruntime_c_api.h"
 
@@ -120,7 +121,7 @@ static void restore_mode(float_mode old) { __asm__ volatile("msr fpcr, %0" : : "
 #error "mixr knows how to set the denormal mode on x86-64 and arm64 only"
 #endif
 
-char* mixr_session(const void* model, size_t size, int threads, int level, OrtSession** out) {
+char* mixr_session(const void* model, size_t size, int threads, int level, const char* profile, OrtSession** out) {
   OrtSessionOptions* o;
   OrtStatus* s = api->CreateSessionOptions(&o);
   if (s) return taken(s);
@@ -130,6 +131,7 @@ char* mixr_session(const void* model, size_t size, int threads, int level, OrtSe
   if (!s) s = api->SetSessionGraphOptimizationLevel(o, (GraphOptimizationLevel)level);
   // Shapes differ from one run to the next, so the block that is planned for a shape is taken in vain beside what is there already.
   if (!s) s = api->DisableMemPattern(o);
+  if (!s && profile) s = api->EnableProfiling(o, profile);
   if (!s) s = api->AddSessionConfigEntry(o, "session.use_env_allocators", "1");
   if (!s) s = api->AddSessionConfigEntry(o, "session.set_denormal_as_zero", "1");
   if (!s) s = api->AddSessionConfigEntry(o, "session.intra_op.allow_spinning", "0");
@@ -151,6 +153,32 @@ static char* owned(char* text) {
   char* copy = strdup(text);
   host->Free(host, text);
   return copy;
+}
+
+char* mixr_end_profiling(OrtSession* s, char** file) {
+  char* name;
+  OrtStatus* st = api->SessionEndProfiling(s, host, &name);
+  if (!st) *file = owned(name);
+  return taken(st);
+}
+
+static int64_t number_of(const OrtKeyValuePairs* pairs, const char* key) {
+  const char* text = api->GetKeyValue(pairs, key);
+  return text ? strtoll(text, NULL, 10) : 0;
+}
+
+char* mixr_arena(const OrtSession* s, int64_t* held, int64_t* used) {
+  OrtAllocator* a = NULL;
+  OrtKeyValuePairs* stats = NULL;
+  OrtStatus* st = api->CreateAllocator(s, arena, &a);
+  if (!st) st = api->AllocatorGetStats(a, &stats);
+  if (stats) {
+    *held = number_of(stats, "TotalAllocated");
+    *used = number_of(stats, "InUse");
+    api->ReleaseKeyValuePairs(stats);
+  }
+  if (a) api->ReleaseAllocator(a);
+  return taken(st);
 }
 
 static OrtStatus* shape_of(const OrtTensorTypeAndShapeInfo* info, int* type, int64_t* dims, size_t max, size_t* rank) {
@@ -218,10 +246,18 @@ void mixr_free_bound(OrtValue** values) {
   if (values) host->Free(host, values);
 }
 
-char* mixr_run(OrtSession* s, OrtIoBinding* b) {
+static int64_t thread_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+char* mixr_run(OrtSession* s, OrtIoBinding* b, int64_t* cpu) {
+  int64_t began = cpu ? thread_time() : 0;
   float_mode old = flush_denormals();
   OrtStatus* st = api->RunWithBinding(s, NULL, b);
   restore_mode(old);
+  if (cpu) *cpu = thread_time() - began;
   return taken(st);
 }
 

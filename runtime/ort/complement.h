@@ -25,7 +25,13 @@ void mixr_detach(void);
 char* mixr_providers(char*** names, int* count);
 void mixr_release_providers(char** names, int count);
 
-char* mixr_session(const void* model, size_t size, int threads, int level, OrtSession** out);
+// profile begins the name of the file that mixr_end_profiling writes; NULL times no node.
+char* mixr_session(const void* model, size_t size, int threads, int level, const char* profile, OrtSession** out);
+// mixr_end_profiling writes what a session made with a profile has recorded; file is freed with free().
+char* mixr_end_profiling(OrtSession* s, char** file);
+// mixr_arena says what the arena that all sessions share has taken from the system and what of it is in use, in bytes; zeros where the
+// library does not say.
+char* mixr_arena(const OrtSession* s, int64_t* held, int64_t* used);
 char* mixr_session_ports(const OrtSession* s, int which, size_t* count);
 // mixr_session_port describes one input or output; name is freed with free(). Unknown dimensions are -1.
 char* mixr_session_port(const OrtSession* s, int which, size_t index, char** name, int* type, int64_t* dims, size_t max,
@@ -44,7 +50,8 @@ char* mixr_bind_output_auto(OrtIoBinding* b, const char* name);
 // array to be freed with mixr_free_bound.
 char* mixr_bound_outputs(const OrtIoBinding* b, OrtValue*** values, size_t* count);
 void mixr_free_bound(OrtValue** values);
-char* mixr_run(OrtSession* s, OrtIoBinding* b);
+// cpu, if not NULL, receives the time in nanoseconds that the calling thread computed.
+char* mixr_run(OrtSession* s, OrtIoBinding* b, int64_t* cpu);
 void mixr_release_binding(OrtIoBinding* b);
 
 #endif

@@ -60,10 +60,19 @@ type Session struct {
 	inputs  []port
 	outputs []port
 	open    atomic.Int64 // bindings not closed
+
+	options SessionOptions
+	watch   func(Run) // nil: runs are not timed
+	trace   *trace    // nil: nodes are not timed
 }
 
 // NewSession prepares a graph. The graph may be dropped afterwards.
 func (e *Engine) NewSession(g *graph.Graph, o SessionOptions) (*Session, error) {
+	return e.newSession(g, o, nil)
+}
+
+// newSession is NewSession; profile, if not nil, begins the name of the file of a session whose nodes are timed.
+func (e *Engine) newSession(g *graph.Graph, o SessionOptions, profile *C.char) (*Session, error) {
 	model, err := g.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("ort: session: %w", err)
@@ -78,8 +87,8 @@ func (e *Engine) NewSession(g *graph.Graph, o SessionOptions) (*Session, error) 
 	if o.Level < 0 || o.Level > 2 {
 		return fail(fmt.Errorf("level: got %d, want 0, 1 or 2", o.Level))
 	}
-	s := &Session{engine: e, name: g.Name()}
-	err = check(C.mixr_session(unsafe.Pointer(&model[0]), C.size_t(len(model)), C.int(threads), C.int(o.Level), &s.session))
+	s := &Session{engine: e, name: g.Name(), options: o}
+	err = check(C.mixr_session(unsafe.Pointer(&model[0]), C.size_t(len(model)), C.int(threads), C.int(o.Level), profile, &s.session))
 	if err != nil {
 		return fail(err)
 	}
@@ -142,6 +151,11 @@ func (s *Session) Close() error {
 	}
 	if n := s.open.Load(); n > 0 {
 		return fmt.Errorf("ort: close session %s: %d bindings are still open", s.name, n)
+	}
+	if s.trace != nil {
+		if _, err := s.EndTrace(); err != nil {
+			return err
+		}
 	}
 	C.mixr_release_session(s.session)
 	s.session = nil

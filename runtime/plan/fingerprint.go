@@ -12,9 +12,9 @@ import (
 	"mixr/schema"
 )
 
-// idle are the values that do not decide a result: names, checkpoints (a resumed run equals an uninterrupted one), and the family,
-// which the checkpoint says.
-var idle = []string{"name", "notes", "schema", "checkpoint", "policy.family"}
+// idle are the values that do not decide a result: names, checkpoints (a resumed run equals an uninterrupted one), the family, which the
+// checkpoint says, stop rules, which decide how much of a result there is, and what reports compute from any run.
+var idle = []string{"name", "notes", "schema", "checkpoint", "policy.family", "stop_when", "eval.pass_k"}
 
 // byContent are paths, which count by the content that they lead to; Parts has its hashes.
 var byContent = []string{"policy.from", "data.sources.*.card"}

@@ -168,6 +168,8 @@ func TestFingerprintIsInvariant(t *testing.T) {
 		"a default":     strings.Replace(experiment, "kl: 0.04", "group_size: 8", 1),
 		"path of data":  strings.ReplaceAll(experiment, "card.cue", "card2.cue"),
 		"path of model": strings.Replace(experiment, `from: "policy"`, `from: "other"`, 1),
+		"stop rules":    strings.Replace(experiment, `name: "x"`, "name: \"x\"\n\tstop_when: [{metric: \"kl\", above: 1}]", 1),
+		"pass@k":        strings.Replace(experiment, `name: "x"`, "name: \"x\"\n\teval: {pass_k: [1]}", 1),
 		"checkpoints":   strings.Replace(experiment, `name: "x"`, "name: \"x\"\n\tcheckpoint: every: 7", 1),
 		"the language":  strings.Replace(experiment, "steps: 10", "steps: 2 * 5", 1),
 	} {
@@ -186,7 +188,7 @@ func TestFingerprintIsSensitive(t *testing.T) {
 	want := Identify(base, parts)
 	for _, override := range []string{"seed=2", "grpo.kl=0.05", "grpo.steps=11", "grpo.loss=dapo", "grpo.advantage.std=population", "grpo.adam_eps=1e-7",
 		"rewards.format.weight=0.1", "rewards.chart.tolerance=0.1", "data.sources.a.weight=2", "data.sources.a.limit=5", "prompt.max_pixels=3136",
-		"prompt.templates.yesno={question}", "policy.init=random", "policy.freeze=[]", "eval.examples=1", "route.open=text", "eval.max_completion_tokens=9"} {
+		"prompt.templates.yesno={question}", "policy.init=random", "policy.freeze=[]", "eval.examples=1", "eval.every=2", "route.open=text", "eval.max_completion_tokens=9"} {
 		got := Identify(one(t, experiment, override).Experiment, parts)
 		if got.Spec == want.Spec || got.All == want.All || got.Data != want.Data {
 			t.Errorf("%s: %+v", override, got)
@@ -212,6 +214,25 @@ func TestFingerprintIsStable(t *testing.T) {
 	const want = "370f761e006e6a0a8ed04526cf25ca3edc0a7f1bca69f6409f4876ee6b39bfc7"
 	if got := Identify(one(t, experiment).Experiment, parts); got.All != want {
 		t.Errorf("got %s, want %s; identity %s", got.All, want, identity(one(t, experiment).Experiment))
+	}
+}
+
+// A stopped run is done while the rule that stopped it is there, and goes on when it is not.
+func TestWhyOfStopped(t *testing.T) {
+	const rule = "stop_when=[{metric: \"loss\", above: 9}, {metric: \"kl\", above: 0.5, for: 3}]"
+	run := Past{Run: "r", Trial: "x", State: Stopped, Step: 4, Steps: 10, Rule: "kl above 0.5 for 3 steps"}
+	for override, want := range map[string]string{
+		rule:                                 "done: stopped at step 4 of 10: kl above 0.5 for 3 steps",
+		strings.Replace(rule, "3", "4", 1):   "resume: goes on at step 4 of 10: the rule that stopped it is gone (kl above 0.5 for 3 steps)",
+		"stop_when=[]":                       "resume: goes on at step 4 of 10: the rule that stopped it is gone (kl above 0.5 for 3 steps)",
+		strings.Replace(rule, "0.5", "5", 1): "resume: goes on at step 4 of 10: the rule that stopped it is gone (kl above 0.5 for 3 steps)",
+	} {
+		trial := one(t, experiment, override)
+		run.Fingerprint = Identify(trial.Experiment, parts)
+		got := Why(trial, run.Fingerprint, []Past{run})
+		if text := string(got.Kind) + ": " + got.Text; text != want || got.Run != "r" {
+			t.Errorf("%s: got %q, want %q", override, text, want)
+		}
 	}
 }
 

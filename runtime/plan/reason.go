@@ -15,6 +15,7 @@ const (
 	Done       State = "done"
 	Incomplete State = "incomplete" // stopped between steps; it has a checkpoint or starts anew
 	Failed     State = "failed"
+	Stopped    State = "stopped" // complete, at a step before the last
 )
 
 // Past is the record of an earlier run, from its manifest.
@@ -27,6 +28,7 @@ type Past struct {
 	Step        int    // of the newest checkpoint; 0 = none
 	Steps       int    // that the run was to have
 	Error       string // of a failed run
+	Rule        string // of a stopped run: the stop rule in words, as spec.StopRule says it
 }
 
 // Kind is what is to be done about a trial.
@@ -34,7 +36,7 @@ type Kind string
 
 const (
 	New     Kind = "new"     // nothing like it has run
-	Skip    Kind = "done"    // a run with this fingerprint is complete
+	Skip    Kind = "done"    // a run with this fingerprint is complete, or stopped by a rule that the trial has
 	Resume  Kind = "resume"  // a run with this fingerprint stopped on the way
 	Retry   Kind = "retry"   // a run with this fingerprint failed
 	Changed Kind = "changed" // the trial of this name ran, but something that decides its result has changed
@@ -63,7 +65,7 @@ func Why(t Trial, f Fingerprint, past []Past) Reason {
 	}
 	switch {
 	case same != nil:
-		return same.again()
+		return same.again(t.Experiment.StopWhen)
 	case named == nil:
 		return Reason{Kind: New, Text: "new"}
 	}
@@ -89,11 +91,16 @@ func Why(t Trial, f Fingerprint, past []Past) Reason {
 	return r
 }
 
-// again is the reason given by a run with the same fingerprint.
-func (p *Past) again() Reason {
+// again is the reason given by a run with the same fingerprint, for a trial with these stop rules.
+func (p *Past) again(rules []spec.StopRule) Reason {
+	stands := slices.ContainsFunc(rules, func(r spec.StopRule) bool { return r.String() == p.Rule })
 	switch {
 	case p.State == Done:
 		return Reason{Kind: Skip, Text: "done", Run: p.Run}
+	case p.State == Stopped && stands:
+		return Reason{Kind: Skip, Text: fmt.Sprintf("stopped at step %d of %d: %s", p.Step, p.Steps, p.Rule), Run: p.Run}
+	case p.State == Stopped:
+		return Reason{Kind: Resume, Text: fmt.Sprintf("goes on at step %d of %d: the rule that stopped it is gone (%s)", p.Step, p.Steps, p.Rule), Run: p.Run}
 	case p.State == Failed:
 		text := "failed before"
 		if p.Error != "" {

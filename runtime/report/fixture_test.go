@@ -54,6 +54,9 @@ func writeRun(t testing.TB, results, name string, m table.Manifest, prov table.P
 		must(table.Write(r, s, s, []table.Metrics{{
 			Step: int32(s), Loss: ptr(0.1 / float64(s)), LR: 1e-3, RewardMean: ptr(float64(s) / 8), KL: ptr(0.0), LenMean: ptr(20.0), NumCompletions: 16,
 		}}))
+		if on := onTheWay(eval, s); on != nil {
+			must(table.Write(r, s, s, on))
+		}
 		must(table.Write(r, s, s, []table.Timing{{
 			Step: int32(s), Attempt: 1, WallS: 1.5, TokPerS: ptr(200.0), HostPeakB: 512e6, TEnd: time.Unix(1.7e9, 0),
 		}}))
@@ -61,8 +64,18 @@ func writeRun(t testing.TB, results, name string, m table.Manifest, prov table.P
 	must(os.MkdirAll(r.CheckpointDir(4), 0o755))
 	must(r.Commit(4))
 	must(table.Write(r, 4, 4, at(eval, after)))
-	must(r.Finish(map[string]float64{table.RewardBefore: 0.25, table.RewardAfter: 0.5}))
+	must(r.Finish(table.End{Summary: map[string]float64{table.RewardBefore: 0.25, table.RewardAfter: 0.5}}))
 	return r.Dir()
+}
+
+// onTheWay picks the rows of an evaluation in the course of training.
+func onTheWay(rows []table.Eval, step int) (of []table.Eval) {
+	for _, r := range at(rows, "during") {
+		if int(r.Step) == step {
+			of = append(of, r)
+		}
+	}
+	return of
 }
 
 func hash(c string) string { return strings.Repeat(c, 64) }

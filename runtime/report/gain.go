@@ -10,8 +10,15 @@ import (
 // Gain is what training changed within one run: the evaluation before (side A) against the one after (side B).
 type Gain struct {
 	Deltas    []Delta   `json:"deltas"`
+	Others    []Other   `json:"others,omitempty"` // further metrics, over all examples that have them
 	Unmatched Unmatched `json:"unmatched"`
 	Warnings  []string  `json:"warnings,omitempty"`
+}
+
+// Other is a comparison by another metric than the reward, over all examples.
+type Other struct {
+	Metric string `json:"metric"`
+	Delta
 }
 
 // Before and after, as the column "when" of table eval has them.
@@ -39,18 +46,31 @@ func ReadGain(dir string) (*Gain, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, left := measure(rows, Metrics[0])
-	examples, unmatched := match(at(rows, before), at(rows, after))
 	if len(at(rows, after)) == 0 {
 		g.Warnings = []string{"no evaluation after training yet"}
 		return g, nil
 	}
+	a, left := measure(at(rows, before), Metrics[0])
+	b, more := measure(at(rows, after), Metrics[0])
+	left += more
+	examples, unmatched := match(a, b)
 	g.Deltas, g.Unmatched = deltas(examples, m.Fingerprint["combined"]+"|gain"), unmatched
 	g.Warnings = unmatched.warnings("before", "after")
 	if left > 0 {
 		g.Warnings = append(g.Warnings, without(left, Metrics[0]))
 	}
 	g.Warnings = append(g.Warnings, oneSeed)
+	others, err := furtherMetrics(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, metric := range others {
+		a, _ := measure(at(rows, before), metric)
+		b, _ := measure(at(rows, after), metric)
+		if examples, _ := match(a, b); len(examples) > 0 {
+			g.Others = append(g.Others, Other{metric, compare("", "", examples, m.Fingerprint["combined"]+"|gain|"+metric)})
+		}
+	}
 	return g, nil
 }
 

@@ -157,6 +157,9 @@ func evaluations(side string, members []member, metric string) (runs []evaluated
 			warnings = append(warnings, fmt.Sprintf("%s has no evaluation after training (%s)", name, m.id.State))
 			continue
 		}
+		if s := m.m.Stop; s != nil {
+			warnings = append(warnings, fmt.Sprintf("%s was stopped at step %d of %d: %s", name, s.Step, m.m.Steps, s.Rule))
+		}
 		rows, left := measure(rows, metric)
 		if left > 0 {
 			warnings = append(warnings, name+": "+without(left, metric))

@@ -133,7 +133,7 @@ func foreign(t *testing.T, version string, rows ...table.Eval) []byte {
 // TestForeignTables: a table that cannot be read is an error that names the file, of every report and never a panic.
 func TestForeignTables(t *testing.T) {
 	_, dirA, dirB := twoRuns(t)
-	good := foreign(t, "eval/2", evalRow("nlvr", "yesno", 1, after, true))
+	good := foreign(t, "eval/3", evalRow("nlvr", "yesno", 1, after, true))
 	for name, c := range map[string]struct {
 		file []byte
 		want string
@@ -143,7 +143,7 @@ func TestForeignTables(t *testing.T) {
 		"middle":    {append(good[:100:100], good[200:]...), ""},
 		"text":      {[]byte("step,when\n"), "no Parquet file"},
 		"older":     {foreign(t, "eval/0"), "written by another version of mixr"},
-		"newer":     {foreign(t, "eval/3"), "written by another version of mixr"},
+		"newer":     {foreign(t, "eval/4"), "written by another version of mixr"},
 	} {
 		plant(t, dirB, c.file)
 		_, errDiff := Diff(dirA, dirB, DiffOptions{})
@@ -175,7 +175,7 @@ func TestNotFinite(t *testing.T) {
 			rows = append(rows, r)
 		}
 	}
-	plant(t, dirB, foreign(t, "eval/2", rows...))
+	plant(t, dirB, foreign(t, "eval/3", rows...))
 	c, err := Diff(dirA, dirB, DiffOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -33,13 +33,15 @@ func runID(dir string, m table.Manifest) RunID {
 // Listing is one line about a run.
 type Listing struct {
 	RunID
-	Step   int       `json:"step"`  // last step committed
-	Steps  int       `json:"steps"` // planned
-	Before *float64  `json:"reward_before"`
-	After  *float64  `json:"reward_after"`
-	Start  time.Time `json:"start"`            // of the first attempt
-	End    time.Time `json:"end,omitzero"`     // of the last attempt; zero while it runs, or if it was killed
-	Broken string    `json:"broken,omitempty"` // why the run cannot be read; the other fields are empty then
+	Step   int         `json:"step"`  // last step committed
+	Steps  int         `json:"steps"` // planned
+	Before *float64    `json:"reward_before"`
+	After  *float64    `json:"reward_after"`
+	Stop   *table.Stop `json:"stop,omitempty"`   // why it ended before its last step
+	Best   *table.Best `json:"best,omitempty"`   // whose policy it left, if not simply the last
+	Start  time.Time   `json:"start"`            // of the first attempt
+	End    time.Time   `json:"end,omitzero"`     // of the last attempt; zero while it runs, or if it was killed
+	Broken string      `json:"broken,omitempty"` // why the run cannot be read; the other fields are empty then
 }
 
 // List returns the runs below a results folder, newest first. A folder without a manifest is no run and is passed over;
@@ -67,8 +69,17 @@ func List(results string) ([]Listing, error) {
 	return runs, nil
 }
 
+// ListOne is the line about one run.
+func ListOne(dir string) (Listing, error) {
+	m, err := table.ReadManifest(dir)
+	if err != nil {
+		return Listing{}, err
+	}
+	return listing(dir, m), nil
+}
+
 func listing(dir string, m table.Manifest) Listing {
-	l := Listing{RunID: runID(dir, m), Steps: m.Steps}
+	l := Listing{RunID: runID(dir, m), Steps: m.Steps, Stop: m.Stop, Best: m.Best}
 	if v, ok := m.Summary[table.RewardBefore]; ok {
 		l.Before = &v
 	}

@@ -8,15 +8,33 @@ import (
 	"mixr/runtime/table"
 )
 
-// Metrics are the columns of table eval that can be compared; the first is the default.
-var Metrics = []string{"reward", "correct", "parsed", "format", "matching", "chart", "iou", "bmas", "text", "overlong", "repetition"}
+// Metrics are what can be compared of evaluations, beside pass@K for any K; the first is the default. Means of columns of table eval over
+// the samples, but for greedy and greedy_correct: reward and correct of the greedy completion beside the samples (eval.greedy).
+var Metrics = []string{"reward", "correct", "parsed", "format", "matching", "chart", "iou", "bmas", "text", "overlong", "repetition",
+	greedy, greedyCorrect}
 
-// measure puts a metric in the place of the reward, and leaves out the rows in which it is null, NaN or infinite. mixr writes no such
-// reward, others may.
+const (
+	greedy        = "greedy"
+	greedyCorrect = "greedy_correct"
+)
+
+// IsMetric reports whether a name is one of Metrics or pass@K.
+func IsMetric(name string) bool {
+	_, pass := passed(name)
+	return pass || slices.Contains(Metrics, name)
+}
+
+// measure puts a metric of one evaluation in the place of the reward, and leaves out the rows in which it is null, NaN or infinite. mixr
+// writes no such reward, others may. Rows of samples and those beside them never both stay: a metric is of the one or of the other.
 func measure(rows []table.Eval, metric string) (kept []table.Eval, left int) {
+	beside := metric == greedy || metric == greedyCorrect
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r table.Eval) bool { return r.Beside() != beside })
+	if k, ok := passed(metric); ok {
+		return measurePass(rows, k)
+	}
 	of := func(r *table.Eval) *float64 { return &r.Reward }
 	switch metric {
-	case "correct":
+	case "correct", greedyCorrect:
 		of = func(r *table.Eval) *float64 { return share(r.Correct) }
 	case "parsed":
 		of = func(r *table.Eval) *float64 { return share(&r.Parsed) }
@@ -37,15 +55,13 @@ func measure(rows []table.Eval, metric string) (kept []table.Eval, left int) {
 	case "repetition":
 		of = func(r *table.Eval) *float64 { return r.Repetition }
 	}
-	kept = slices.Clone(rows)
-	n := 0
-	for _, r := range kept {
+	for _, r := range rows {
 		if x := finite(of(&r)); x != nil {
-			kept[n], kept[n].Reward = r, *x
-			n++
+			r.Reward = *x
+			kept = append(kept, r)
 		}
 	}
-	return kept[:n], len(rows) - n
+	return kept, len(rows) - len(kept)
 }
 
 // without says how many rows measure left out.

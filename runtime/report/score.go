@@ -25,6 +25,15 @@ type Score struct {
 	Accuracy         *float64  `json:"accuracy"`          // share of right answers; null unless each is right or wrong
 	AccuracyInterval *Interval `json:"accuracy_interval"` // null where the examples show no spread
 	Parsed           float64   `json:"parsed"`            // share of answers that the reward could read
+	Others           []Value   `json:"others,omitempty"`  // further metrics
+}
+
+// Value is the mean of a metric over the examples that have it.
+type Value struct {
+	Metric   string    `json:"metric"`
+	N        int       `json:"n"` // examples
+	Mean     float64   `json:"mean"`
+	Interval *Interval `json:"interval"` // null where the examples show no spread
 }
 
 // ReadEvaluation sums up a run's evaluation after training, of a run of stage eval the only one. A run that has none yet gives no Scores
@@ -39,7 +48,8 @@ func ReadEvaluation(dir string) (*Evaluation, error) {
 		return nil, err
 	}
 	e := &Evaluation{Scores: []Score{}}
-	rows, left := measure(at(rows, after), Metrics[0])
+	all := at(rows, after)
+	rows, left := measure(all, Metrics[0])
 	if left > 0 {
 		e.Warnings = append(e.Warnings, without(left, Metrics[0]))
 	}
@@ -51,6 +61,13 @@ func ReadEvaluation(dir string) (*Evaluation, error) {
 	each(examples, func(task, source string, of []example) {
 		e.Scores = append(e.Scores, score(task, source, of, fmt.Sprintf("%s|score|%s|%s", m.Fingerprint["combined"], task, source)))
 	})
+	others, err := furtherMetrics(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, metric := range others {
+		e.addMetric(all, metric, m.Fingerprint["combined"])
+	}
 	cut := 0
 	for _, r := range rows {
 		if r.Finish == "length" {
@@ -61,6 +78,25 @@ func ReadEvaluation(dir string) (*Evaluation, error) {
 		e.Warnings = append(e.Warnings, fmt.Sprintf("%d of %d completions were cut at eval.max_completion_tokens", cut, len(rows)))
 	}
 	return e, nil
+}
+
+// addMetric adds a metric to the scores of the tasks and sources that have it.
+func (e *Evaluation) addMetric(rows []table.Eval, metric, key string) {
+	rows, _ = measure(rows, metric)
+	for i := range e.Scores {
+		s := &e.Scores[i]
+		var values []float64
+		examples, _ := match(rows, rows)
+		for _, x := range examples {
+			if (s.Task == "" || x.task == s.Task) && (s.Source == "" || x.source == s.Source) {
+				mean, _ := x.means()
+				values = append(values, mean)
+			}
+		}
+		if len(values) > 0 {
+			s.Others = append(s.Others, Value{metric, len(values), seedMeans([][]float64{values})[0], bootstrap(values, fmt.Sprintf("%s|%s|%s|%s", key, metric, s.Task, s.Source))})
+		}
+	}
 }
 
 func score(task, source string, examples []example, key string) Score {

@@ -20,7 +20,7 @@ func evalRun(t *testing.T, name string, rows []table.Eval) string {
 		err = table.Write(r, 0, 0, rows)
 	}
 	if err == nil {
-		err = r.Finish(map[string]float64{table.RewardAfter: 0.5})
+		err = r.Finish(table.End{Summary: map[string]float64{table.RewardAfter: 0.5}})
 	}
 	if err != nil {
 		t.Fatal(err)

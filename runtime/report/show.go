@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
+	"mixr/runtime/profile"
 	"mixr/runtime/table"
 )
 
@@ -11,11 +12,15 @@ import (
 type Run struct {
 	Listing
 	Manifest table.Manifest `json:"manifest"`
-	Holder   *table.Holder  `json:"holder,omitempty"` // the process that works on it now
-	Gain     *Gain          `json:"gain"`             // null for a run of stage eval, which trains nothing
-	Scores   *Evaluation    `json:"eval,omitempty"`   // of a run of stage eval
+	Holder   *table.Holder  `json:"holder,omitempty"`   // the process that works on it now
+	Gain     *Gain          `json:"gain"`               // null for a run of stage eval, which trains nothing
+	Scores   *Evaluation    `json:"eval,omitempty"`     // of a run of stage eval
+	Findings []Finding      `json:"findings,omitempty"` // of the health monitors
+	Course   *Course        `json:"course,omitempty"`   // of a run that evaluates on its way
 	Curves   []Curve        `json:"curves"`
 	Cost     Cost           `json:"cost"`
+
+	Profile *profile.Profile `json:"profile,omitempty"` // of a run with --profile
 }
 
 // Curve is one column of table metrics over the steps. Curves that are null at every step are left out.
@@ -50,17 +55,21 @@ func Show(dir string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Course, err = readCourse(dir); err != nil {
+		return nil, err
+	}
 	metrics, err := table.Read[table.Metrics](dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	r.Curves = curves(metrics)
+	r.Curves, r.Findings = curves(metrics), findings(metrics)
 	timing, err := table.Read[table.Timing](dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	r.Cost = cost(timing)
-	return r, nil
+	r.Profile, err = ReadProfile(dir)
+	return r, err
 }
 
 func curves(rows []table.Metrics) []Curve {

@@ -66,7 +66,7 @@ func labelled(results, name string) (*Study, error) {
 	seen := map[string]bool{}
 	for _, done := range []bool{true, false} {
 		for _, r := range runs { // the newest first
-			if r.Broken != "" || (r.State == string(table.Done)) != done {
+			if r.Broken != "" || table.Status(r.State).Complete() != done {
 				continue
 			}
 			m, err := table.ReadManifest(r.Dir)

@@ -12,6 +12,9 @@ func (g *Gain) Text(w io.Writer, s Style) error {
 	if len(g.Deltas) > 0 {
 		p.line("%s", s.draw(deltaGrid("before", "after", g.Deltas)))
 	}
+	if len(g.Others) > 0 {
+		p.line("\n%s", s.draw(otherGrid(g.Others)))
+	}
 	p.notes(g.Warnings)
 	return p.err
 }
@@ -33,8 +36,23 @@ func (e *Evaluation) Text(w io.Writer, s Style) error {
 		}
 		p.line("%s", s.grid([]string{"task", "source", ">n", ">reward", ">95 % interval", ">format", ">accuracy", ">95 % interval", ">parsed"}, rows))
 	}
+	if rows := e.otherRows(); len(rows) > 0 {
+		p.line("\n%s", s.grid([]string{"task", "source", "metric", ">n", ">mean", ">95 % interval"}, rows))
+	}
 	p.notes(e.Warnings)
 	return p.err
+}
+
+// otherRows has a line for each further metric of each score.
+func (e *Evaluation) otherRows() (rows [][]string) {
+	for _, x := range e.Scores {
+		for _, v := range x.Others {
+			rows = append(rows, []string{
+				Printable(label(x.Task)), Printable(label(x.Source)), v.Metric, fmt.Sprint(v.N), number(v.Mean), span(v.Interval),
+			})
+		}
+	}
+	return rows
 }
 
 // span is the interval of a value that is no difference.
@@ -43,6 +61,16 @@ func span(i *Interval) string {
 		return "no spread"
 	}
 	return fmt.Sprintf("[%.3f, %.3f]", i.Low, i.High)
+}
+
+// otherGrid has a row a metric.
+func otherGrid(others []Other) grid {
+	g := grid{headers: []string{"metric", ">n", ">before", ">after", ">delta", ">95 % interval"}}
+	for _, o := range others {
+		row := cells(o.Metric, fmt.Sprint(o.N), number(o.A), number(o.B))
+		g.rows = append(g.rows, append(row, signed(o.Delta), cell{text: interval(o.Interval)}))
+	}
+	return g
 }
 
 // deltaGrid has a row a comparison. The columns up, down (answers that became right and wrong) and p (McNemar) are there only where

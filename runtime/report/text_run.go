@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"mixr/runtime/profile"
 )
 
 // minute is how reports print a time: local, to the minute.
@@ -44,6 +46,11 @@ func ListText(w io.Writer, s Style, runs []Listing) error {
 		p.line("%s", s.grid(headers, rows))
 	}
 	for _, l := range runs {
+		for _, f := range l.ends() {
+			p.line("%s: %s %s", Printable(filepath.Base(l.Dir)), f.name, Printable(f.text))
+		}
+	}
+	for _, l := range runs {
 		if l.Broken != "" {
 			p.line("%s: cannot be read: %s", Printable(filepath.Base(l.Dir)), Printable(l.Broken))
 		}
@@ -61,6 +68,9 @@ func (r *Run) Text(w io.Writer, s Style) error {
 	} else {
 		fact("stage", "%s, %d of %d steps", Printable(r.Stage), r.Step, r.Steps)
 	}
+	for _, f := range r.ends() {
+		fact(f.name, "%s", Printable(f.text))
+	}
 	if r.Holder != nil {
 		fact("running", "%s", *r.Holder)
 	}
@@ -75,6 +85,10 @@ func (r *Run) Text(w io.Writer, s Style) error {
 		fact("cost", "%s training, %.2f s a step, %.0f tok/s, %.0f MB peak", time.Duration(c.WallS*float64(time.Second)).Round(time.Second),
 			c.StepS, c.TokPerS, float64(c.HostPeakB)/1e6)
 	}
+	if r.Profile != nil {
+		ort, _, _ := r.Profile.Split()
+		fact("profile", "%s, a step %s in ONNX Runtime", filepath.Join(r.Dir, profile.Folder, profile.Picture), ofTotal(ort, r.Profile.LaneS()))
+	}
 	p.title("Reward on held-out examples")
 	text := r.Gain.Text
 	if r.Scores != nil {
@@ -83,9 +97,19 @@ func (r *Run) Text(w io.Writer, s Style) error {
 	if err := text(w, s); err != nil {
 		return err
 	}
+	if r.Course != nil {
+		p.title("%s", r.Course.title())
+		p.line("%s", curveTable(r.Course.Curves, s))
+	}
+	if len(r.Findings) > 0 {
+		p.title("Health")
+		for _, f := range r.Findings {
+			p.line("steps %d to %d: %s", f.From, f.To, Printable(f.Text))
+		}
+	}
 	if len(r.Curves) > 0 {
 		p.title("Curves")
-		p.line("%s", r.curveTable(s))
+		p.line("%s", curveTable(r.Curves, s))
 	}
 	return p.err
 }
@@ -103,10 +127,10 @@ func (r *Run) attempt(i int) string {
 }
 
 // curveTable prints curves as sparklines that fill what the numbers leave of the width.
-func (r *Run) curveTable(s Style) string {
+func curveTable(curves []Curve, s Style) string {
 	const numbers = 16 + 4*11 // widest name and four numbers
 	var rows [][]string
-	for _, c := range r.Curves {
+	for _, c := range curves {
 		low, high := bounds(c.Values)
 		rows = append(rows, []string{
 			c.Name, sparkline(c.Values, min(60, s.width()-numbers)), optional(end(c.Values, false)), optional(end(c.Values, true)), number(low), number(high),

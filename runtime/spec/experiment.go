@@ -17,6 +17,7 @@ type Experiment struct {
 	GRPO       *GRPO             `json:"grpo,omitempty"` // set iff Stage is grpo (of a file as written: or eval)
 	SFT        *SFT              `json:"sft,omitempty"`  // set iff Stage is sft (or eval)
 	Eval       Eval              `json:"eval"`
+	StopWhen   []StopRule        `json:"stop_when,omitempty"` // any of them ends training
 	Checkpoint Checkpoint        `json:"checkpoint"`
 }
 
@@ -174,7 +175,8 @@ type GRPO struct {
 	CorrectionMax  float64 `json:"correction_max"`   //
 	OffPolicyDrift float64 `json:"off_policy_drift"` // nats a token; 0 = off
 
-	Advantage Advantage `json:"advantage"`
+	Advantage Advantage     `json:"advantage"`
+	Monitors  MonitorLimits `json:"monitors"`
 	Optimizer
 	Sampling
 }
@@ -233,13 +235,27 @@ type ModuleRate struct {
 	Adapter   float64 `json:"adapter"`
 }
 
-// Eval is the evaluation before and after training, on held-out examples.
+// Eval is the evaluation before, in the course of and after training, on held-out examples.
 type Eval struct {
 	Examples            int     `json:"examples"`    // per source; 0 = no evaluation
 	Samples             int     `json:"samples"`     // completions per example
 	Temperature         float64 `json:"temperature"` // 0 = greedy
 	MaxCompletionTokens int     `json:"max_completion_tokens"`
+	Every               int     `json:"every"`            // steps between evaluations in training; 0 = before and after alone
+	Greedy              bool    `json:"greedy"`           // one greedy completion beside the samples
+	PassK               []int   `json:"pass_k,omitempty"` // of reports
+	KeepBest            string  `json:"keep_best"`        // none | reward | correct: which policy is left
 	Sampling
+}
+
+// StopRule ends training at the step at which its metric has been beyond its bound, or its monitor in alert, for so many steps in a row.
+type StopRule struct {
+	Metric  string   `json:"metric,omitempty"` // a column of table metrics, eval.COLUMN, or hours; empty where Monitor is set
+	Monitor string   `json:"monitor,omitempty"`
+	Above   *float64 `json:"above,omitempty"` // of a metric exactly one of Above and Below
+	Below   *float64 `json:"below,omitempty"`
+	For     int      `json:"for"`   // steps; of eval.COLUMN evaluations
+	After   int      `json:"after"` // steps up to this one do not count
 }
 
 // Checkpoint says how often a run can be resumed from.

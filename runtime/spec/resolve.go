@@ -55,7 +55,7 @@ func (l *loader) resolve(n *node) *Resolved {
 		l.report(l.entry.pos, "", "", "the schema and the program disagree: %s", err)
 		return nil
 	}
-	f := &facts{Experiment: e, c: &l.checker, written: n, full: full, entry: l.entry.pos}
+	f := &facts{Experiment: e, c: &l.checker, written: n, full: full, entry: l.entry.pos, root: root}
 	for _, rule := range rules {
 		rule(f)
 	}

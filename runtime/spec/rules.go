@@ -13,9 +13,10 @@ import (
 type facts struct {
 	*Experiment
 	c       *checker
-	written *node // what the user wrote
-	full    *node // the same with defaults
-	entry   Pos   // of the experiment
+	written *node  // what the user wrote
+	full    *node  // the same with defaults
+	entry   Pos    // of the experiment
+	root    *shape // of the schema
 }
 
 // rules are the conditions between fields. Each is judged even where others fail; one whose inputs are themselves in
@@ -23,6 +24,18 @@ type facts struct {
 var rules = []func(*facts){
 	stageHasItsBlock,
 	groupDividesBatch,
+	minibatchesDivide,
+	lossHasItsParameters,
+	levelFitsTheLoss,
+	penaltyActs,
+	referenceFollows,
+	ratiosMove,
+	tokensAreLeft,
+	correctionIsARange,
+	advantagesAreDefined,
+	filtersDraw,
+	stopsAreTexts,
+	lengthsOfTasksAreShorter,
 	mixIsNotEmpty,
 	routesJudge,
 	everyTaskIsScored,
@@ -36,9 +49,15 @@ var rules = []func(*facts){
 	placeholdersAreKnown,
 	somethingTrains,
 	adaptersTrain,
+	ratesReachAModule,
 	pixelsAreARange,
 	evalSamplesDiffer,
 	evalEvaluates,
+	evaluatesOnTheWay,
+	greedyDiffers,
+	passesFitSamples,
+	bestIsChosen,
+	stopRulesCanHold,
 	pathsExist,
 }
 

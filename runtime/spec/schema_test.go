@@ -26,7 +26,13 @@ func testSchemas(t *testing.T) *schemas {
 // A field that only one side has would parse and do nothing, or be read and never set.
 func TestSchemaAndGoAgree(t *testing.T) {
 	inSchema, inGo := map[string]bool{}, map[string]bool{}
-	testSchemas(t).definition("#Experiment").walk("", func(path string, f *field) { inSchema[path] = f.sub == nil })
+	root := testSchemas(t).definition("#Experiment")
+	root.walk("", func(path string, f *field) {
+		inSchema[path] = f.sub == nil
+		if item := root.items(f); item != nil && item.sub != nil {
+			item.sub.walk(join(path, "*"), func(path string, f *field) { inSchema[path] = f.sub == nil })
+		}
+	})
 	goPaths(reflect.TypeFor[Experiment](), "", inGo)
 	for path, leaf := range inSchema {
 		if got, ok := inGo[path]; !ok {
@@ -60,6 +66,11 @@ func goPaths(t reflect.Type, path string, out map[string]bool) {
 		at := join(path, name)
 		out[at] = false
 		switch typ.Kind() {
+		case reflect.Slice:
+			out[at] = true
+			if typ.Elem().Kind() == reflect.Struct {
+				goPaths(typ.Elem(), join(at, "*"), out)
+			}
 		case reflect.Struct:
 			goPaths(typ, at, out)
 		case reflect.Map:
@@ -79,7 +90,7 @@ func goPaths(t reflect.Type, path string, out map[string]bool) {
 
 // Every field says what it means: explain prints it.
 func TestSchemaIsDocumented(t *testing.T) {
-	for _, name := range []string{"#Experiment", "#Study", "#Dataset", "#Rung"} {
+	for _, name := range []string{"#Experiment", "#Study", "#Dataset", "#Rung", "#StopRule"} {
 		testSchemas(t).definition(name).walk("", func(path string, f *field) {
 			if f.doc() == "" {
 				t.Errorf("%s: %s has no comment", name, path)
@@ -150,6 +161,7 @@ func TestFillEqualsCUE(t *testing.T) {
 	rewards: chart: tolerance: 0.1
 	grpo: {steps: 10, learning_rate: 2e-6}
 	eval: max_completion_tokens: 2048
+	stop_when: [{metric: "kl", above: 1}, {metric: "loss", below: 0.1, for: 3, after: 2}]
 }`
 	write(t, "x.cue", "import \"mixr.dev/schema\"\nexperiment: schema.#Experiment & "+body)
 	f, mistakes := Load("x.cue", nil)

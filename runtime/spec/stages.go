@@ -28,6 +28,7 @@ func (r *Resolved) Stages() []*Resolved {
 		e.Stage = stage
 		if i < len(stages)-1 {
 			e.Name += "_" + stage
+			e.StopWhen = nil // they are no part of a fingerprint, but what comes next would depend on them
 		}
 		if i > 0 {
 			e.Policy.Init = "weights"
@@ -43,6 +44,7 @@ func (r *Resolved) Evaluation(name string) *Resolved {
 	e := *r.Experiment
 	e.Name, e.Stage = name, evalStage
 	e.Policy.LoRA, e.Policy.Recompute, e.Policy.Freeze = nil, false, nil
+	e.Eval.Every, e.Eval.KeepBest, e.StopWhen = 0, "none", nil
 	for _, l := range r.Leaves {
 		if l.Path == "policy.freeze" {
 			if err := json.Unmarshal([]byte(l.Default), &e.Policy.Freeze); err != nil {

@@ -193,6 +193,17 @@ func overlay(base, top *node) *node {
 
 // render writes the values of n as JSON, in the order written and with numbers as the user wrote them.
 func (n *node) render(b *strings.Builder) {
+	if n.items != nil { // filled in, which json is not
+		b.WriteByte('[')
+		for i, item := range n.items {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			item.render(b)
+		}
+		b.WriteByte(']')
+		return
+	}
 	if !n.isStruct() {
 		b.WriteString(n.json)
 		return

@@ -68,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 	if err := r.Commit(2); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Finish(nil); err != nil {
+	if err := r.Finish(End{}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := Read[Metrics](r.Dir()); err != nil || len(got) != 2 {

@@ -15,12 +15,19 @@ const (
 	RewardAfter  = "reward_after"
 )
 
-// Finish merges the parts of every table into <table>.parquet, marks the run done and gives the folder free. The bytes
+// End is what is known of a run once it has ended.
+type End struct {
+	Summary map[string]float64 // numbers for listings, under RewardBefore, RewardAfter and any other key
+	Best    *Best              // nil: the policy is that of the last step
+	Stop    *Stop              // nil: all steps were made
+}
+
+// Finish merges the parts of every table into <table>.parquet, marks the run done, or stopped, and gives the folder free. The bytes
 // of a table depend on its rows alone. A Finish that dies half way is repeated by Open and Finish: parts go only after
-// the manifest lists what replaces them. Summary holds numbers for listings, under RewardBefore, RewardAfter and any
-// other key.
-func (r *Run) Finish(summary map[string]float64) error {
-	if r.lock == nil || r.m.Status == Done {
+// the manifest lists what replaces them. A stopped run keeps its parts as they were committed, so that Open can go on from there, without
+// what was written for its end.
+func (r *Run) Finish(e End) error {
+	if r.lock == nil || r.m.Status.Complete() {
 		return fmt.Errorf("finish %s: the run is closed or done already", r.dir)
 	}
 	parts := slices.Concat(r.m.Parts, r.pending)
@@ -35,13 +42,19 @@ func (r *Run) Finish(summary map[string]float64) error {
 		tables = append(tables, merged...)
 	}
 	before := r.m
-	r.m.Parts, r.m.Tables, r.m.Summary = []File{}, tables, summary
+	r.m.Tables, r.m.Summary, r.m.Best, r.m.Stop = tables, e.Summary, e.Best, e.Stop
+	status, exit := Done, "done"
+	if e.Stop == nil {
+		r.m.Parts = []File{}
+	} else {
+		status, exit = Stopped, fmt.Sprintf("stopped at step %d: %s", e.Stop.Step, e.Stop.Rule)
+	}
 	r.m.Attempts = slices.Clone(r.m.Attempts)
 	last := &r.m.Attempts[len(r.m.Attempts)-1]
 	for _, f := range tables {
 		last.ToStep = max(last.ToStep, f.LastStep)
 	}
-	if err := r.end(Done, "done"); err != nil {
+	if err := r.end(status, exit); err != nil {
 		r.m = before
 		return fmt.Errorf("finish: %w", err)
 	}
@@ -50,7 +63,7 @@ func (r *Run) Finish(summary map[string]float64) error {
 		return err
 	}
 	for _, sub := range []string{tmpDir, partsDir} {
-		_ = os.Remove(filepath.Join(r.dir, sub)) // empty now; left behind it does no harm
+		_ = os.Remove(filepath.Join(r.dir, sub)) // empty now, but for the parts of a stopped run; left behind it does no harm
 	}
 	return r.Close()
 }

@@ -100,9 +100,9 @@ func TestDecodeForeign(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{"older", write("eval/0"), `holds "eval/0", want "eval/2"`},
-		{"newer", write("eval/3"), `holds "eval/3", want "eval/2"`},
-		{"another table", whole(t, Metrics{Step: 1}), `holds "metrics/1", want "eval/2"`},
+		{"older", write("eval/0"), `holds "eval/0", want "eval/3"`},
+		{"newer", write("eval/4"), `holds "eval/4", want "eval/3"`},
+		{"another table", whole(t, Metrics{Step: 1}), `holds "metrics/2", want "eval/3"`},
 		{"other columns", write("eval/2"), "a is unknown"},
 		{"empty", nil, ""},
 		{"no Parquet", []byte("hello, this is no table at all"), ""},

@@ -19,10 +19,14 @@ type Status string
 const (
 	Running   Status = "running"   // or killed: only the lock tells which
 	Done      Status = "done"      // Finish came through
+	Stopped   Status = "stopped"   // a stop rule made an earlier step the last: Finish came through; it can go on under other rules
 	Failed    Status = "failed"    // an error ended the last attempt
 	Diverged  Status = "diverged"  // a gradient was not finite: the same step ends the same way again
 	Cancelled Status = "cancelled" // the user or the scheduler ended it; it can go on
 )
+
+// Complete reports whether the run has its tables and its policy: nothing is left to compute, unless stop rules change.
+func (s Status) Complete() bool { return s == Done || s == Stopped }
 
 // Manifest is run.json: what the run is, how far it got, and which files of the folder count.
 type Manifest struct {
@@ -41,6 +45,22 @@ type Manifest struct {
 	Parts       []File             `json:"parts"`             // table parts that count, until Finish merges them
 	Tables      []File             `json:"tables"`            // merged tables; empty until Finish
 	Summary     map[string]float64 `json:"summary,omitempty"` // for listings; never the source of a table
+	Stop        *Stop              `json:"stop,omitempty"`    // of a stopped run
+	Best        *Best              `json:"best,omitempty"`    // whose policy the run left, where it is not simply that of the last step
+}
+
+// Stop is why a run ended before its last step.
+type Stop struct {
+	Step  int     `json:"step"`
+	Rule  string  `json:"rule"`            // in words that no other rule has
+	Value float64 `json:"value,omitempty"` // of the rule's metric at that step
+}
+
+// Best is the evaluation whose policy was chosen.
+type Best struct {
+	Step   int     `json:"step"`
+	Metric string  `json:"metric"` // reward | correct
+	Value  float64 `json:"value"`  // its mean over all samples
 }
 
 // Attempt is one process that worked on the run.

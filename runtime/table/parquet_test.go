@@ -67,16 +67,17 @@ func TestRoundTripZeros(t *testing.T) {
 	roundTrip[Timing](t)
 }
 
-// tags holds every row type to the rules of Row: pointer if and only if optional, and optional what came later.
+// tags holds every row type to the rules of Row: a pointer, or a list that came later, if and only if optional; and optional what came later.
 func tags[R Row](t *testing.T) {
 	t.Helper()
 	r := reflect.TypeFor[R]()
 	for f := range r.Fields() {
 		optional := strings.Contains(f.Tag.Get("parquet"), ",optional")
-		if optional != (f.Type.Kind() == reflect.Pointer) {
+		later, is := f.Tag.Lookup("since")
+		if nullable := f.Type.Kind() == reflect.Pointer || is && f.Type.Kind() == reflect.Slice; optional != nullable {
 			t.Errorf("%s.%s: optional is %v, the field is a %v", r.Name(), f.Name, optional, f.Type)
 		}
-		if later, is := f.Tag.Lookup("since"); is && (!optional || later < "2" || later > "9") {
+		if is && (!optional || later < "2" || later > "9") {
 			t.Errorf("%s.%s: since %q, want a version above 1 and a nullable column", r.Name(), f.Name, later)
 		}
 	}

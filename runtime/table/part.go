@@ -52,7 +52,7 @@ func (r *Run) checkSpan(table string, firstStep, lastStep int) error {
 	switch {
 	case r.lock == nil:
 		return fmt.Errorf("%s: the run was closed", r.dir)
-	case r.m.Status == Done:
+	case r.m.Status.Complete():
 		return fmt.Errorf("%s: the run is done, its tables are complete", r.dir)
 	case firstStep > lastStep:
 		return fmt.Errorf("%s part: first step %d is after last step %d", table, firstStep, lastStep)

@@ -64,10 +64,10 @@ func resumePhrase(step int) string {
 }
 
 // clean removes what the manifest does not list: files of a writer that died, parts and checkpoints after the last
-// Commit, parts that Finish has merged.
+// Commit, parts that Finish has merged, tables of an end that was taken back.
 func (r *Run) clean() error {
 	listed := map[string]bool{}
-	for _, f := range r.m.Parts {
+	for _, f := range slices.Concat(r.m.Parts, r.m.Tables) {
 		listed[filepath.FromSlash(f.Path)] = true
 	}
 	for _, step := range r.m.Checkpoints {
@@ -88,19 +88,33 @@ func (r *Run) clean() error {
 			}
 		}
 	}
+	for _, name := range []string{Name[Metrics](), Name[Slice](), Name[Completion](), Name[Eval](), Name[Timing]()} {
+		if file := name + ".parquet"; !listed[file] {
+			if err := os.RemoveAll(filepath.Join(r.dir, file)); err != nil {
+				return fmt.Errorf("clean run folder: %w", err)
+			}
+		}
+	}
 	return nil
 }
 
-// Prune keeps the last keep checkpoints and removes the others.
-func (r *Run) Prune(keep int) error {
+// Prune keeps the last keep checkpoints and those of the steps in also, and removes the others.
+func (r *Run) Prune(keep int, also ...int) error {
 	if keep < 1 {
 		return fmt.Errorf("prune checkpoints: keep %d, want at least 1", keep)
 	}
-	if len(r.m.Checkpoints) <= keep {
+	var kept, gone []int
+	for i, step := range r.m.Checkpoints {
+		if i >= len(r.m.Checkpoints)-keep || slices.Contains(also, step) {
+			kept = append(kept, step)
+		} else {
+			gone = append(gone, step)
+		}
+	}
+	if gone == nil {
 		return nil
 	}
-	gone := r.m.Checkpoints[:len(r.m.Checkpoints)-keep]
-	r.m.Checkpoints = slices.Clone(r.m.Checkpoints[len(gone):])
+	r.m.Checkpoints = kept
 	if err := r.save(); err != nil {
 		return err
 	}

@@ -20,20 +20,29 @@ type Row interface {
 	Metrics | Slice | Completion | Eval | Timing
 }
 
-// Metrics is one row of metrics.parquet: one policy update, over the whole batch. Columns that only a rollout has are
-// nil in the sft stage.
+// Metrics is one row of metrics.parquet: one step, over its whole batch. A step of several updates (passes, minibatches) has the mean
+// over its updates of losses and gradient norms, and the mean over the tokens of all of them of what belongs to tokens. Columns that only
+// a rollout has are nil in the sft stage.
 type Metrics struct {
 	Step         int32    `parquet:"step,delta"` // 1, 2, ...
 	Loss         *float64 `parquet:"loss,optional"`
 	LossPolicy   *float64 `parquet:"loss_policy,optional"`
-	LossKL       *float64 `parquet:"loss_kl,optional"` // nil when the KL weight is 0: the term is off, not 0
-	KL           *float64 `parquet:"kl,optional"`      // k3 to the reference, mean over tokens of the loss mask
+	LossKL       *float64 `parquet:"loss_kl,optional"`                // nil without a KL term in the loss: it is off, not 0
+	LossEntropy  *float64 `parquet:"loss_entropy,optional" since:"2"` // nil without an entropy bonus
+	KL           *float64 `parquet:"kl,optional"`                     // the experiment's estimate to the reference, a token
+	KLPenalty    *float64 `parquet:"kl_penalty,optional" since:"2"`   // taken off the reward of a completion; nil where the KL is not in it
 	Entropy      *float64 `parquet:"entropy,optional"`
+	EntropyMin   *float64 `parquet:"entropy_min,optional" since:"2"`  // smallest mean entropy of a completion
+	EntropyMax   *float64 `parquet:"entropy_max,optional" since:"2"`  // largest
+	CountedFrac  *float64 `parquet:"counted_frac,optional" since:"2"` // tokens of which the policy term counts
+	Correction   *float64 `parquet:"correction_mean,optional" since:"2"`
 	ClipLowFrac  *float64 `parquet:"clip_low_frac,optional"`
 	ClipHighFrac *float64 `parquet:"clip_high_frac,optional"`
 	RatioMean    *float64 `parquet:"ratio_mean,optional"`
 	GradNorm     *float64 `parquet:"grad_norm,optional"` // L2 over all parameters that train, before clipping
-	LR           float64  `parquet:"lr"`                 // as used by this update
+	LR           float64  `parquet:"lr"`                 // as used by the step's last update
+	NumUpdates   *int32   `parquet:"n_updates,optional" since:"2"`
+	NumSkipped   *int32   `parquet:"n_skipped,optional" since:"2"` // updates not made since their gradient was not finite
 
 	RewardMean   *float64 `parquet:"reward_mean,optional"`
 	RewardStd    *float64 `parquet:"reward_std,optional"`     // over the batch, n-1; not the spread within groups
@@ -43,14 +52,23 @@ type Metrics struct {
 	AdvAbsMean   *float64 `parquet:"adv_abs_mean,optional"`
 
 	NumPrompts     int32    `parquet:"n_prompts"`
-	NumCompletions int32    `parquet:"n_completions"` // sft: target completions, one a prompt
-	TokPrompt      int64    `parquet:"tok_prompt"`    // image tokens included; a prompt counts once a group
+	NumCompletions int32    `parquet:"n_completions"`                  // sft: target completions, one a prompt
+	NumDropped     *int32   `parquet:"n_dropped,optional" since:"2"`   // groups without spread that no update counted
+	NumResampled   *int32   `parquet:"n_resampled,optional" since:"2"` // groups drawn in place of such
+	TokPrompt      int64    `parquet:"tok_prompt"`                     // image tokens included; a prompt counts once a group
 	TokCompletion  int64    `parquet:"tok_completion"`
 	LenMean        *float64 `parquet:"len_mean,optional"` // tokens a completion
 	LenMax         *int32   `parquet:"len_max,optional"`
 	TruncFrac      *float64 `parquet:"trunc_frac,optional"`    // completions stopped by the length limit
 	LogpGapMean    *float64 `parquet:"logp_gap_mean,optional"` // |trainer - sampler| a token, on equal weights
 	LogpGapMax     *float64 `parquet:"logp_gap_max,optional"`
+	FilterShift    *float64 `parquet:"filter_shift,optional" since:"2"` // what top_p and its like add to a token's log-probability
+	RepeatFrac     *float64 `parquet:"repeat_frac,optional" since:"2"`  // 4-grams of tokens that stand in the completion before
+
+	// Findings of the health monitors that hold at this step; the three lists are parallel, in order of Alerts.
+	Alerts     []string  `parquet:"alerts,optional,list" since:"2"`      // NAME, or NAME TASK/SOURCE
+	AlertSince []int32   `parquet:"alert_since,optional,list" since:"2"` // step at which it began
+	AlertValue []float64 `parquet:"alert_value,optional,list" since:"2"`
 
 	NumNonfinite int32 `parquet:"n_nonfinite"` // numbers of this row that were NaN or infinite and are null here
 }
@@ -103,15 +121,16 @@ type Completion struct {
 	Note         *string   `parquet:"note,optional"` // why a component is nil or 0, in words
 }
 
-// Eval is one row of eval.parquet: one completion of one held-out example.
+// Eval is one row of eval.parquet: one completion of one held-out example. A reader that averages samples leaves out rows for which
+// Beside is true.
 type Eval struct {
 	Step       int32    `parquet:"step,delta"` // updates the policy had seen; 0 = the initial weights
-	When       string   `parquet:"when,dict"`  // before | after (training; or all of stage eval)
+	When       string   `parquet:"when,dict"`  // before | during | after (training; or all of stage eval)
 	ExampleID  string   `parquet:"example_id,dict"`
 	ItemSHA    string   `parquet:"item_sha,dict"` // hex sha256 of question, gold and image content: guards pairing
 	Source     string   `parquet:"source,dict"`
 	Task       string   `parquet:"task,dict"`
-	Sample     int32    `parquet:"sample"` // index of the completion, 0 ... samples-1
+	Sample     int32    `parquet:"sample"` // index of the completion, 0 ... samples-1; -1 of a greedy one beside them
 	Question   *string  `parquet:"question,optional,dict"`
 	Image      *string  `parquet:"image,optional,dict"` // path as the data set gives it
 	Gold       *string  `parquet:"gold,optional,dict"`  // the accepted answer, for the reader
@@ -130,7 +149,11 @@ type Eval struct {
 	Correct    *bool    `parquet:"correct,optional"` // nil where the task has no right or wrong
 	NumTok     int32    `parquet:"n_tok"`
 	Finish     string   `parquet:"finish,dict"` // eos | length
+	Greedy     *bool    `parquet:"greedy,optional" since:"3"` // the most probable token each time; nil in files before version 3
 }
+
+// Beside reports whether the completion is no sample of its evaluation but the greedy one beside them (eval.greedy).
+func (e *Eval) Beside() bool { return e.Sample < 0 }
 
 // Timing is one row of timing.parquet: where the time of one step went. The only table that differs between an
 // interrupted and an uninterrupted run.

@@ -49,7 +49,8 @@ func Create(dir string, m Manifest) (*Run, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	r.m.Format = Format
-	r.m.Checkpoints, r.m.Parts, r.m.Tables, r.m.Attempts, r.m.Summary = []int{}, []File{}, []File{}, nil, nil
+	r.m.Checkpoints, r.m.Parts, r.m.Attempts = []int{}, []File{}, nil
+	r.m.unfinish()
 	if err := r.begin(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -73,8 +74,8 @@ func checkFresh(dir string) error {
 	return nil
 }
 
-// Open goes on with a run: at the last checkpoint whose parts are all there. Whatever was written after it is removed.
-// A done run opens too, for reading its state; it gets no new attempt. Errors: fs.ErrNotExist where there is no run,
+// Open goes on with a run: at the last checkpoint whose parts are all there. Whatever was written after it is removed, of a stopped run
+// its end. A done run opens too, for reading its state; it gets no new attempt. Errors: fs.ErrNotExist where there is no run,
 // *HeldError where a process works on it, and an error that names the file where a part is not what was written.
 func Open(dir string) (*Run, error) {
 	if _, err := ReadManifest(dir); err != nil { // before a lock file is made in a folder that is none of ours
@@ -98,6 +99,7 @@ func (r *Run) resume() error {
 	}
 	r.m = m
 	if m.Status != Done {
+		r.m.unfinish()
 		if err := r.rewind(); err != nil {
 			return err
 		}
@@ -107,6 +109,9 @@ func (r *Run) resume() error {
 	}
 	return r.clean()
 }
+
+// unfinish takes out what finish put in.
+func (m *Manifest) unfinish() { m.Tables, m.Summary, m.Best, m.Stop = []File{}, nil, nil, nil }
 
 // begin records this process as an attempt.
 func (r *Run) begin() error {
@@ -126,6 +131,14 @@ func (r *Run) Manifest() Manifest {
 	m.Versions, m.Summary = maps.Clone(m.Versions), maps.Clone(m.Summary)
 	m.Attempts, m.Checkpoints = slices.Clone(m.Attempts), slices.Clone(m.Checkpoints)
 	m.Parts, m.Tables = slices.Clone(m.Parts), slices.Clone(m.Tables)
+	if m.Stop != nil {
+		stop := *m.Stop
+		m.Stop = &stop
+	}
+	if m.Best != nil {
+		best := *m.Best
+		m.Best = &best
+	}
 	return m
 }
 

@@ -95,7 +95,7 @@ func train(t *testing.T, r *Run, every, die int) {
 		must(r.Close())
 		return
 	}
-	must(r.Finish(map[string]float64{"reward_after": 1}))
+	must(r.Finish(End{Summary: map[string]float64{"reward_after": 1}}))
 }
 
 func create(t *testing.T) *Run {
@@ -202,7 +202,7 @@ func TestFinishRepeatable(t *testing.T) {
 	if err := Write(r, 12, 12, metricsOf(12, 12)); err == nil {
 		t.Error("wrote into a done run")
 	}
-	if err := r.Finish(nil); err == nil {
+	if err := r.Finish(End{}); err == nil {
 		t.Error("finished a done run again: its tables would be gone")
 	}
 }

@@ -17,18 +17,19 @@ func (r *runner) dropoutKeys(packed *rows, sequences []sequence) []int64 {
 		return nil
 	}
 	layers := r.model.program.Model.Decoder().Layers
-	keys := make([]int64, layers*packed.n*packed.t)
-	for n, s := range sequences {
-		streams := make([]grpo.Stream, 1+len(s.completions))
-		for c := range streams {
-			streams[c] = grpo.NewStream(r.exp.Seed^dropoutStream, s.prompt.example.ID, s.place*len(streams)+c)
+	streams := make([][]grpo.Stream, len(sequences))
+	for i, s := range sequences {
+		streams[i] = make([]grpo.Stream, 1+len(s.completions))
+		for c := range streams[i] {
+			streams[i][c] = grpo.NewStream(r.exp.Seed^dropoutStream, s.prompt.example.ID, s.place*len(streams[i])+c)
 		}
-		for t := range packed.t {
-			of := packed.origin[n*packed.t+t]
-			for layer := range layers {
-				bits := streams[of.completion+1].Bits(layer<<32 | of.position)
-				keys[(layer*packed.n+n)*packed.t+t] = 1 + int64(bits%(nn.KeyRange-1))
-			}
+	}
+	size := packed.n * packed.t
+	keys := make([]int64, layers*size)
+	for i, of := range packed.origin {
+		for layer := range layers {
+			bits := streams[of.sequence][of.completion+1].Bits(layer<<32 | of.position)
+			keys[layer*size+i] = 1 + int64(bits%(nn.KeyRange-1))
 		}
 	}
 	return keys

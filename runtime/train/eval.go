@@ -14,6 +14,13 @@ import (
 	"mixr/runtime/table"
 )
 
+// When an evaluation was made, as the column of table eval has it.
+const (
+	before = "before"
+	during = "during"
+	after  = "after"
+)
+
 // evaluate samples completions of every source's held-out examples and scores them; progress counts examples. Seeds do not
 // depend on when: before and after differ by the policy alone, so that they compare pair by pair.
 func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.Eval, error) {
@@ -24,7 +31,10 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 	}
 	var rows []table.Eval
 	name := "evaluate"
-	if r.exp.Stage != "eval" {
+	switch {
+	case when == during:
+		name = fmt.Sprintf("evaluate at step %d", step)
+	case r.exp.Stage != "eval":
 		name += " " + when
 	}
 	phase := r.phase(name, len(examples))
@@ -40,9 +50,27 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 
 func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string) ([]table.Eval, error) {
 	o := r.exp.Eval
-	g, err := r.rollout(l, ex, sampling{
+	s := sampling{
 		seed: r.exp.Seed ^ evalStream, count: o.Samples, temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
-	})
+	}
+	rows, err := r.evaluateSamples(l, ex, s)
+	if err == nil && o.Greedy {
+		s.count, s.temperature = 1, 0
+		var beside []table.Eval
+		if beside, err = r.evaluateSamples(l, ex, s); err == nil {
+			beside[0].Sample = -1
+			rows = append(rows, beside...)
+		}
+	}
+	for i := range rows {
+		rows[i].Step, rows[i].When = int32(step), when
+	}
+	return rows, err
+}
+
+// evaluateSamples samples and scores completions of an example, a row each without step and when.
+func (r *runner) evaluateSamples(l *lane, ex data.Example, s sampling) ([]table.Eval, error) {
+	g, err := r.rollout(l, ex, s)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +81,12 @@ func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string
 	if err != nil {
 		return nil, err
 	}
+	greedy := s.temperature == 0
 	var rows []table.Eval
 	for j, c := range g.completions {
 		res := g.results[j]
 		row := table.Eval{
-			Step: int32(step), When: when, ExampleID: ex.ID, ItemSHA: sha, Source: ex.Source, Task: string(ex.Task), Sample: int32(j),
+			ExampleID: ex.ID, ItemSHA: sha, Source: ex.Source, Task: string(ex.Task), Sample: int32(j), Greedy: &greedy,
 			Question: text(ex.Question), Image: text(r.shown(ex)), Gold: text(gold(ex)),
 			Completion: g.texts[j], Extracted: text(res.Extracted), Parsed: res.Parsed,
 			Matching: res.Matching, Chart: res.Chart, IoU: res.IoU, BMAS: res.BMAS, Text: res.Text, Format: res.Format,
@@ -117,11 +146,5 @@ func gold(ex data.Example) string {
 	return strings.Join(ex.Answers, " | ")
 }
 
-// meanReward summarises an evaluation for listings: the mean over all completions.
-func meanReward(rows []table.Eval) float64 {
-	sum := 0.0
-	for _, r := range rows {
-		sum += r.Reward
-	}
-	return sum / float64(len(rows))
-}
+// meanReward sums up an evaluation for listings: the mean over all samples.
+func meanReward(rows []table.Eval) float64 { return *summarise(rows).values["reward"] }

@@ -20,9 +20,10 @@ const (
 	childDir   = "MIXR_TRAIN_TEST_DIR"
 )
 
-// killed is the trial of these tests: enough steps and checkpoints for a kill to land anywhere.
+// killed is the trial of these tests: enough steps, checkpoints and evaluations for a kill to land anywhere, and a rule that stops it.
 func killed(w *world) *Inputs {
-	return w.open("tiny.cue", "grpo.steps=12", "checkpoint.every=1", "checkpoint.keep=2", "grpo.batch_size=8")
+	return w.open("tiny.cue", "grpo.steps=14", "checkpoint.every=1", "checkpoint.keep=2", "grpo.batch_size=8", "grpo.learning_rate=0.05",
+		"eval.every=2", "eval.keep_best=reward", `stop_when=[{metric: "eval.reward", above: -1000, for: 6}]`)
 }
 
 // child starts a process on the trial.
@@ -56,7 +57,10 @@ func TestKilledRunContinues(t *testing.T) {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	length := time.Since(start)
-	want := results(t, whole)
+	want, end := results(t, whole), manifestOf(t, whole)
+	if end.Stop == nil || end.Best == nil {
+		t.Fatalf("the run ended with %+v, best %+v", end.Stop, end.Best)
+	}
 
 	const kills = 10
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -89,6 +93,9 @@ func TestKilledRunContinues(t *testing.T) {
 			}
 		}
 		sameResults(t, "killed", results(t, dir), want)
+		if m := manifestOf(t, dir); m.Status != end.Status || *m.Stop != *end.Stop || *m.Best != *end.Best {
+			t.Errorf("killed: %s with %+v, best %+v; want %s with %+v, best %+v", m.Status, m.Stop, m.Best, end.Status, end.Stop, end.Best)
+		}
 	}
 	t.Logf("%d kills of a run of %v; checkpoints that were left: %v", done, length.Round(time.Millisecond), resumed)
 	if len(resumed) < 3 {

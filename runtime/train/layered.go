@@ -88,22 +88,25 @@ func (p *pass) forward(keep bool) (states []*ort.Tensor, err error) {
 	return states, nil
 }
 
-// score gives the log-probabilities [C] of the selected tokens.
-func (p *pass) score(temperature float64) (logp []float32, err error) {
+// score gives the log-probabilities [C] of the selected tokens and, where the program scores them, their entropies.
+func (p *pass) score(temperature float64) (logp, entropy []float32, err error) {
 	states, err := p.forward(false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer freeAll(states)
 	for from := 0; from < len(p.rows.sel); from += p.headRows {
 		out, err := p.chunk(p.program.Layered.Score, states[len(states)-1], from, nil, temperature)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		logp = append(logp, out["logp"].Float32()...)
+		if h := out["entropy"]; h != nil {
+			entropy = append(entropy, h.Float32()...)
+		}
 		free(out)
 	}
-	return logp, nil
+	return logp, entropy, nil
 }
 
 // chunk runs a part on the selected tokens from the given one on, with their values of the loss.

@@ -35,14 +35,7 @@ func TestLayeredEqualsWhole(t *testing.T) {
 			work := func(r *runner) *unit {
 				l := r.lanes[0]
 				if in.Experiment.Stage == "sft" {
-					var prompts []*prompt
-					var targets [][]int
-					for _, ex := range examples {
-						p, err := l.prompter.render(ex)
-						check(t, err)
-						prompts, targets = append(prompts, p), append(targets, l.prompter.tok.Encode(ex.Target))
-					}
-					u, err := r.sftUnit(l, prompts, targets, 40, 5)
+					u, err := r.sftUnit(l, r.lessons(t, examples, 5), 40)
 					check(t, err)
 					return u
 				}
@@ -86,9 +79,9 @@ func (r *runner) groupUnit(t *testing.T, w *world, ex data.Example) *unit {
 	for i := range g.old {
 		g.old[i] += 0.05 * float32(i%3)
 	}
-	weights, err := r.tokenWeights([]*group{g})
-	check(t, err)
-	u, err := r.grpoUnit(r.lanes[0], g, weights[0], 3)
+	b := minibatches([]*group{g}, r.exp.GRPO)[0]
+	check(t, r.weigh(t.Context(), b, true))
+	u, err := r.grpoUnit(r.lanes[0], b, 0, 3, true)
 	check(t, err)
 	return u
 }

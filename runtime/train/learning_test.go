@@ -22,7 +22,7 @@ func oneGroup(t *testing.T, w *world, r *runner) (g *group, best int) {
 			}
 			if rewarded == 1 {
 				check(t, r.score(r.lanes[0], g, r.exp.GRPO.Temperature))
-				check(t, advantages([]*group{g}, r.exp))
+				advantaged(t, r, g)
 				return g, best
 			}
 		}
@@ -31,14 +31,17 @@ func oneGroup(t *testing.T, w *world, r *runner) (g *group, best int) {
 	return nil, 0
 }
 
-// testUpdate makes one update on groups whose advantages are set.
-func (r *runner) testUpdate(t *testing.T, index int, groups ...*group) *updated {
+// advantaged fills the group's advantages, as the only one of a step.
+func advantaged(t *testing.T, r *runner, g *group) {
 	t.Helper()
-	weights, err := r.tokenWeights(groups)
+	_, err := r.advantages([]*group{g})
 	check(t, err)
-	u, err := r.update(t.Context(), len(groups), index, func(l *lane, i int) (*unit, error) {
-		return r.grpoUnit(l, groups[i], weights[i], 0)
-	})
+}
+
+// testUpdate makes one update on a group whose advantages are set.
+func (r *runner) testUpdate(t *testing.T, index int, g *group) *updated {
+	t.Helper()
+	u, err := r.grpoUpdate(t.Context(), minibatches([]*group{g}, r.exp.GRPO)[0], index, index > 0)
 	check(t, err)
 	return u
 }
@@ -99,7 +102,7 @@ func TestEqualRewardsLeaveThePolicy(t *testing.T) {
 	for j := range g.results {
 		g.results[j].Reward = 0.75
 	}
-	check(t, advantages([]*group{g}, r.exp))
+	advantaged(t, r, g)
 	before := map[string][]float32{}
 	for name, x := range r.model.weights {
 		before[name] = append([]float32(nil), x.Float32()...)

@@ -21,6 +21,7 @@ type model struct {
 
 	weights   map[string]*ort.Tensor // the policy
 	reference map[string]*ort.Tensor // the initial weights; frozen tensors are the policy's own
+	synced    bool                   // the reference is not the initial weights any more
 	m, v, sum map[string]*ort.Tensor // AdamW moments and the gradient of the update, by parameter
 
 	headRows int // most tokens whose logits exist at a time in a layered pass
@@ -37,11 +38,10 @@ func openModel(e *ort.Engine, p *compile.Program, threads int) (_ *model, err er
 		}
 	}()
 	for _, g := range p.Graphs() {
-		level := 1
-		if g == p.Optimizer || g == p.Accumulate {
-			level = 0 // nothing to fuse, and higher levels take seconds on graphs of thousands of nodes
+		if g == p.Accumulate || g == p.Norm || g == p.Optimizer {
+			continue // bindUpdate opens them
 		}
-		if m.sessions[g.Name()], err = e.NewSession(g, ort.SessionOptions{Threads: threads, Level: level}); err != nil {
+		if m.sessions[g.Name()], err = e.NewSession(g, ort.SessionOptions{Threads: threads, Level: 1}); err != nil {
 			return nil, err
 		}
 	}

@@ -101,7 +101,7 @@ func TestPeakOfStep(t *testing.T) {
 	check(t, err)
 	exp := &spec.Experiment{Stage: "grpo", Policy: s.Policy, GRPO: &spec.GRPO{
 		Steps: 2, BatchSize: s.Group * s.Units, GroupSize: s.Group, Temperature: 1, MaxCompletionTokens: s.Completion, Loss: "grpo", KL: s.KL,
-		ClipLow: 0.2, ClipHigh: 0.2, Iterations: 1,
+		ClipLow: 0.2, ClipHigh: 0.2, Iterations: 1, Minibatches: 1, EntropyShare: 1, Correction: "none",
 		Optimizer: spec.Optimizer{LearningRate: 1e-6, Schedule: "constant", AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEps: 1e-8, GradClip: 1},
 	}}
 	program, err := compile.Compile(exp, policy)
@@ -153,9 +153,10 @@ func TestPeakOfStep(t *testing.T) {
 			return err
 		})
 		each("score", func(l *lane, i int) error { return r.score(l, groups[i], 1) })
-		weights, err := r.tokenWeights(groups)
-		check(t, err)
-		_, err = r.update(t.Context(), s.Units, index, func(l *lane, i int) (*unit, error) { return r.grpoUnit(l, groups[i], weights[i], i) })
+		for i, g := range groups {
+			g.slot = i
+		}
+		_, err = r.grpoUpdate(t.Context(), minibatches(groups, exp.GRPO)[0], index, false)
 		check(t, err)
 		t.Logf("update: %.0f MB", peakMB(t))
 	}

@@ -1,6 +1,8 @@
 package train
 
 import (
+	"slices"
+
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
 )
@@ -19,30 +21,44 @@ type rows struct {
 	origin     []origin  // [N, T]
 }
 
-// origin says where a token of a row comes from: the completion, -1 for the prompt, and the position in it. Padding looks like the
-// first token of the prompt.
-type origin struct{ completion, position int }
+// origin says where a token of a row comes from: the sequence, its completion, -1 for the prompt, and the position in it. Padding looks
+// like the first token of the first prompt.
+type origin struct{ sequence, completion, position int }
 
 // sequence is a prompt with completions that branch off its end.
 type sequence struct {
 	prompt      *prompt
-	completions [][]int // token ids, the end-of-turn token included where it was reached
-	firstImage  int     // row of the features at which the prompt's images begin
-	place       int     // among all sequences that the run trains on, in order: a step's, then the next one's
+	completions [][]int  // token ids, the end-of-turn token included where it was reached
+	masks       [][]bool // tokens that count in the mean of their completion's log-ratio; nil where nothing reads it
+	row         int      // that it stands in, behind the ones of that row that are listed before it
+	firstImage  int      // row of the features at which the prompt's images begin
+	place       int      // among all sequences that the run trains on, in order: a step's, then the next one's
 }
 
-// pack lays sequences into rows, one a row. The completions of a prompt stand one after the other behind it; each sees the
-// prompt and itself, and its positions go on from the prompt's: the log-probabilities are those of separate rows, while the
-// prompt is computed once. The last token of a completion is a target only, and so is not fed.
-func pack(c *decoder.Config, sequences []sequence) *rows {
-	r := &rows{n: len(sequences)}
-	for _, s := range sequences {
-		t := len(s.prompt.IDs)
-		for _, y := range s.completions {
-			t += max(len(y)-1, 0)
-		}
-		r.t = max(r.t, t)
+// length is how many tokens of a row the sequence takes. The last token of a completion is a target only, and so is not fed.
+func (s *sequence) length() int {
+	t := len(s.prompt.IDs)
+	for _, y := range s.completions {
+		t += max(len(y)-1, 0)
 	}
+	return t
+}
+
+// pack lays sequences into their rows. The completions of a prompt stand one after the other behind it; each sees the
+// prompt and itself, and its positions go on from the prompt's: the log-probabilities are those of separate rows, while the
+// prompt is computed once. Sequences of one row do not see each other, and each begins at position 0.
+func pack(c *decoder.Config, sequences []sequence) *rows {
+	r := &rows{}
+	for _, s := range sequences {
+		r.n = max(r.n, s.row+1)
+	}
+	used := make([]int, r.n)
+	starts := make([]int, len(sequences)) // in its row
+	for i, s := range sequences {
+		starts[i] = used[s.row]
+		used[s.row] += s.length()
+	}
+	r.t = slices.Max(used)
 	r.ids = make([]int64, r.n*r.t)
 	r.imageIndex = make([]int64, r.n*r.t)
 	r.isImage = make([]bool, r.n*r.t)
@@ -58,54 +74,58 @@ func pack(c *decoder.Config, sequences []sequence) *rows {
 		r.pos = append(r.pos, int64(i))
 		r.origin = append(r.origin, origin{completion: -1})
 	}
-	for n, s := range sequences {
-		r.lay(n, s, &pos)
+	for i, s := range sequences {
+		r.lay(s, i, starts[i], &pos)
+	}
+	for n, end := range used {
+		for t := end; t < r.t; t++ { // padding sees itself alone, so that its softmax is defined
+			r.mask[(n*r.t+t)*r.t+t] = 0
+		}
 	}
 	r.cos, r.sin = c.Tables(pos)
 	return r
 }
 
-// lay writes sequence s into row n.
-func (r *rows) lay(n int, s sequence, pos *[3][]int) {
-	base, p := n*r.t, s.prompt
+// lay writes sequence i into its row, from the given place on.
+func (r *rows) lay(s sequence, i, start int, pos *[3][]int) {
+	base, p := s.row*r.t, s.prompt
 	visible := func(query, from, to int) { // key positions from..to-1 of this row
 		row := (base + query) * r.t
 		clear(r.mask[row+from : row+to])
 	}
 	for t, id := range p.IDs {
-		r.ids[base+t], r.origin[base+t].position = int64(id), t
+		at := start + t
+		r.ids[base+at], r.origin[base+at] = int64(id), origin{i, -1, t}
 		if row := p.Feature[t]; row >= 0 {
-			r.imageIndex[base+t], r.isImage[base+t] = int64(row+s.firstImage), true
+			r.imageIndex[base+at], r.isImage[base+at] = int64(row+s.firstImage), true
 		}
 		for d := range pos {
-			pos[d][base+t] = p.Pos[d][t]
+			pos[d][base+at] = p.Pos[d][t]
 		}
-		visible(t, 0, t+1)
+		visible(at, start, at+1)
 	}
-	at := len(p.IDs)
+	behind := start + len(p.IDs) // the prompt
+	at := behind
 	for c, y := range s.completions {
-		start := at
+		first := at
 		for j, id := range y {
 			from := at - 1 // the token before y[j]
 			if j == 0 {
-				from = len(p.IDs) - 1
+				from = behind - 1
 			}
 			r.sel = append(r.sel, int64(base+from))
 			r.target = append(r.target, int64(id))
 			if j == len(y)-1 {
 				break
 			}
-			r.ids[base+at], r.origin[base+at] = int64(id), origin{c, j}
+			r.ids[base+at], r.origin[base+at] = int64(id), origin{i, c, j}
 			for d := range pos {
 				pos[d][base+at] = p.Next + j
 			}
-			visible(at, 0, len(p.IDs))
-			visible(at, start, at+1)
+			visible(at, start, behind)
+			visible(at, first, at+1)
 			at++
 		}
-	}
-	for t := at; t < r.t; t++ { // padding sees itself alone, so that its softmax is defined
-		visible(t, t, t+1)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"mixr/runtime/compile"
 	"mixr/runtime/data"
+	"mixr/runtime/monitor"
 	"mixr/runtime/ort"
 	"mixr/runtime/spec"
 	"mixr/runtime/table"
@@ -32,13 +33,15 @@ type Options struct {
 	Progress func(Event)
 	Warn     func(string) // what to know about a run that goes on, before it does; nil drops it
 	Log      zerolog.Logger
+	Profile  bool // measures some of the steps: where their time and memory went lies in the folder profile of the run
 }
 
 // Event is one sign of progress.
 type Event struct {
-	Phase       string // "evaluate before", "train", "evaluate after"; of stage eval, "evaluate"
+	Phase       string // "evaluate before", "train", "evaluate at step 40", "evaluate after"; of stage eval, "evaluate"
 	Done, Total int
-	Metrics     *table.Metrics // of the step just made; nil in evaluation
+	Metrics     *table.Metrics    // of the step just made; nil in evaluation
+	Findings    []monitor.Finding // what the health monitors found at it
 }
 
 // Interrupted is returned when the context ended the run at a step boundary; the run goes on when it is started again.
@@ -69,25 +72,39 @@ type runner struct {
 	steps    int
 	updates  int // optimizer steps of the whole run
 
-	accumulate, optimizer *bound
-	unsure                bool // the step at work may have changed the weights
+	accumulate, norm, optimizer *bound
+
+	evaluations []*evaluation // made so far, in order of step; an evaluation is seen by the monitors of the step after it
+	watch       *watch
+	began       time.Time     // of this attempt
+	before      time.Duration // that the attempts before it took
+
+	progress progress
+	monitors *monitor.Watch                                      // nil before the first step of this process
+	unsure   bool                                                // the step at work may have changed the weights
+	observe  func(i int, gradients map[string]*ort.Tensor) error // sees the gradients of each unit of an update, in order, before they go; or nil
+	profile  *profiler                                           // nil: nothing is measured
 }
 
 // phase announces a phase and returns a function that reports how much of it is done.
-func (r *runner) phase(name string, total int) func(done int, m *table.Metrics) {
+func (r *runner) phase(name string, total int) func(done int, step *record) {
 	r.opts.Log.Info().Str("phase", name).Int("total", total).Msg("phase begins")
-	return func(done int, m *table.Metrics) {
+	return func(done int, step *record) {
 		if r.opts.Progress != nil {
-			r.opts.Progress(Event{name, done, total, m})
+			e := Event{Phase: name, Done: done, Total: total}
+			if step != nil {
+				e.Metrics, e.Findings = &step.metrics, step.findings
+			}
+			r.opts.Progress(e)
 		}
 	}
 }
 
 // Run carries out a trial in the folder dir, or goes on with it. The manifest names the trial; see table.Create for the fields
 // that the caller fills. files are written into the folder at the start: the resolved spec and whatever else describes the trial.
-// Of a run that is done nothing is computed again. It fails with *Interrupted when ctx ends, and with *Diverged.
+// Of a run that is done, or stopped by a rule that the experiment still has, nothing is computed again. It fails with *Interrupted when ctx ends, and with *Diverged.
 func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) error {
-	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: cmp.Or(o.InFlight, o.Workers+1)}
+	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: cmp.Or(o.InFlight, o.Workers+1), began: time.Now()}
 	switch there, err := table.ReadManifest(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 		r.run, err = table.Create(dir, m)
@@ -99,6 +116,9 @@ func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files ma
 	default:
 		if err := same(dir, there, m); err != nil { // before Open, which changes the folder
 			return err
+		}
+		if there.Status == table.Stopped && stands(r.exp.StopWhen, there.Stop) {
+			return nil
 		}
 		if r.run, err = table.Open(dir); err != nil {
 			return err
@@ -163,22 +183,42 @@ func (r *runner) work(ctx context.Context, files map[string][]byte) error {
 		return err
 	}
 	if r.exp.Stage == "eval" {
-		rows, err := r.evaluateInto(ctx, 0, "after")
+		rows, err := r.evaluateInto(ctx, 0, after)
 		if err != nil {
 			return err
 		}
-		return r.run.Finish(map[string]float64{table.RewardAfter: meanReward(rows)})
+		return r.run.Finish(table.End{Summary: map[string]float64{table.RewardAfter: meanReward(rows)}})
 	}
 	evaluates := r.exp.Eval.Examples > 0
 	if evaluates && !r.run.Covers("eval", 0) {
-		if _, err := r.evaluateInto(ctx, 0, "before"); err != nil {
+		rows, err := r.evaluateInto(ctx, 0, before)
+		if err != nil {
 			return err
 		}
+		r.evaluated(rows)
 		if err := r.run.Commit(0); err != nil {
 			return err
 		}
 	}
-	if err := r.train(ctx); err != nil {
+	last, err := r.train(ctx)
+	if err != nil {
+		return err
+	}
+	end := table.End{Stop: last.stop, Summary: map[string]float64{}}
+	if evaluates {
+		rows := last.evaluation
+		if rows == nil {
+			if rows, err = r.evaluate(ctx, last.step, after); err != nil {
+				return err
+			}
+			r.evaluated(rows)
+		}
+		if err := table.Write(r.run, last.step, last.step, rows); err != nil {
+			return err
+		}
+		end.Summary[table.RewardBefore], end.Summary[table.RewardAfter] = *r.evaluations[0].values["reward"], meanReward(rows)
+	}
+	if end.Best, err = r.restoreBest(last.step); err != nil {
 		return err
 	}
 	if err := r.model.export(r.in, filepath.Join(r.run.Dir(), PolicyFolder)); err != nil {
@@ -189,19 +229,7 @@ func (r *runner) work(ctx context.Context, files map[string][]byte) error {
 			return err
 		}
 	}
-	summary := map[string]float64{}
-	if evaluates {
-		before, err := table.Read[table.Eval](r.run.Dir())
-		if err != nil {
-			return err
-		}
-		after, err := r.evaluateInto(ctx, r.steps, "after")
-		if err != nil {
-			return err
-		}
-		summary[table.RewardBefore], summary[table.RewardAfter] = meanReward(before), meanReward(after)
-	}
-	return r.run.Finish(summary)
+	return r.run.Finish(end)
 }
 
 // evaluateInto evaluates and writes the rows.
@@ -239,19 +267,20 @@ func (r *runner) prepare(files map[string][]byte) error {
 	if err := r.model.initialise(r.in); err != nil {
 		return err
 	}
+	r.updates = r.steps
+	if r.exp.GRPO != nil {
+		r.updates *= r.exp.GRPO.Iterations * r.exp.GRPO.Minibatches
+	}
 	r.model.keepReference()
 	table := r.initialEmbedding()
 	if step := r.run.Step(); step > 0 {
-		if err := r.model.loadCheckpoint(r.run.CheckpointDir(step), step); err != nil {
+		r.progress.Applied = step * r.updates / r.steps // of a checkpoint that does not say, all of them
+		if err := r.model.loadCheckpoint(r.run.CheckpointDir(step), step, &r.progress); err != nil {
 			return err
 		}
 		r.opts.Log.Info().Int("step", step).Msg("resumed")
 	}
 	r.stop = r.in.Policy.Model.Stop()
-	r.updates = r.steps
-	if r.exp.GRPO != nil {
-		r.updates *= r.exp.GRPO.Iterations
-	}
 	for range max(r.opts.Workers, 1) {
 		scorer, err := r.in.scorer(table, r.in.Policy.Model.Decoder().Width)
 		if err != nil {
@@ -270,6 +299,9 @@ func (r *runner) prepare(files map[string][]byte) error {
 	if r.mix, err = r.data.Mix(r.exp.Seed); err != nil {
 		return err
 	}
+	if err := r.recall(); err != nil {
+		return err
+	}
 	return r.bindUpdate()
 }
 
@@ -277,7 +309,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 // else a copy, where a reward reads it.
 func (r *runner) initialEmbedding() []float32 {
 	name := r.model.program.Model.Decoder().Embedding()
-	if kept := r.model.reference[name]; kept != nil {
+	if kept := r.model.reference[name]; kept != nil && (r.exp.GRPO == nil || r.exp.GRPO.ReferenceSync == 0) {
 		return kept.Float32()
 	}
 	now := r.model.weights[name].Float32()
@@ -287,12 +319,26 @@ func (r *runner) initialEmbedding() []float32 {
 	return slices.Clone(now)
 }
 
-// train makes the steps that are left and commits at every checkpoint, at the end, and when the context is done or a step fails:
-// the rows of the steps before it may explain why.
-func (r *runner) train(ctx context.Context) error {
+// train makes the steps that are left, up to the last or one at which a stop rule holds. It commits at every checkpoint, where something is to
+// be settled, at the end, and when the context is done or a step fails: the rows of the steps before it may explain why.
+func (r *runner) train(ctx context.Context) (*ending, error) {
 	report := r.phase("train", r.steps)
+	if r.opts.Profile {
+		r.profile = newProfiler(r)
+		defer r.profile.write()
+	}
 	var held []*record
-	for step := r.run.Step() + 1; step <= r.steps; step++ {
+	for step := r.run.Step(); ; {
+		if step == r.steps {
+			return &ending{step: step}, nil
+		}
+		if held == nil {
+			if end, err := r.settle(ctx, step); end != nil || err != nil {
+				return end, err
+			}
+		}
+		step++
+		r.profile.begin(step)
 		start := time.Now()
 		r.unsure = false
 		rec, err := r.step(context.WithoutCancel(ctx), step) // a step is finished even when the run is asked to stop
@@ -301,24 +347,29 @@ func (r *runner) train(ctx context.Context) error {
 			if len(held) > 0 && !r.unsure {
 				err = errors.Join(err, r.commit(held, step-1))
 			}
-			return err
+			return nil, err
+		}
+		if rec.sealed, err = r.progress.seal(); err != nil {
+			return nil, err
 		}
 		rec.finish(start, r.run.Attempt())
+		r.profile.end(step)
+		rec.timing.HostPeakB = max(rec.timing.HostPeakB, r.profile.mostResident())
 		r.logStep(rec)
 		held = append(held, rec)
-		stop := ctx.Err() != nil // asked once: a step must not be left without its commit
-		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || stop {
+		r.watch.see(&rec.metrics, r.before+time.Since(r.began))
+		interrupted := ctx.Err() != nil // asked once: a step must not be left without its commit
+		if step%r.exp.Checkpoint.Every == 0 || step == r.steps || interrupted || r.evaluates(step) || r.watch.stop(step) != nil {
 			if err := r.commit(held, step); err != nil {
-				return err
+				return nil, err
 			}
 			held = nil
 		}
-		report(step, &rec.metrics)
-		if stop && step < r.steps {
-			return &Interrupted{Dir: r.run.Dir(), Step: step, Steps: r.steps}
+		report(step, rec)
+		if interrupted && step < r.steps {
+			return nil, &Interrupted{Dir: r.run.Dir(), Step: step, Steps: r.steps}
 		}
 	}
-	return nil
 }
 
 // logStep writes the line of a step.
@@ -342,6 +393,8 @@ func (r *runner) step(ctx context.Context, step int) (*record, error) {
 
 // commit makes the steps since the last checkpoint permanent: rows, then state, then the manifest that lists both.
 func (r *runner) commit(held []*record, step int) error {
+	r.profile.enter(checkpointPhase)
+	defer r.profile.enter("")
 	start := time.Now()
 	first := int(held[0].metrics.Step)
 	var metrics []table.Metrics
@@ -354,10 +407,11 @@ func (r *runner) commit(held []*record, step int) error {
 		completions = append(completions, rec.completions...)
 		timing = append(timing, rec.timing)
 	}
-	if err := r.model.saveCheckpoint(r.run.CheckpointDir(step), step); err != nil {
+	if err := r.model.saveCheckpoint(r.run.CheckpointDir(step), step, held[len(held)-1].sealed); err != nil {
 		return err
 	}
 	timing[len(timing)-1].IOS = time.Since(start).Seconds()
+	r.profile.enter(tablesPhase)
 	err := errors.Join(
 		table.Write(r.run, first, step, metrics),
 		table.Write(r.run, first, step, parts),
@@ -372,7 +426,7 @@ func (r *runner) commit(held []*record, step int) error {
 	if err := r.run.Commit(step); err != nil {
 		return err
 	}
-	return r.run.Prune(r.exp.Checkpoint.Keep)
+	return r.prune()
 }
 
 // finish fills the columns about time.
@@ -391,7 +445,7 @@ func (r *runner) close() {
 	for _, l := range r.lanes {
 		l.Close()
 	}
-	for _, b := range []*bound{r.accumulate, r.optimizer} {
+	for _, b := range []*bound{r.accumulate, r.norm, r.optimizer} {
 		if b != nil {
 			b.binding.Close()
 		}

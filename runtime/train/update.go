@@ -2,7 +2,6 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -49,6 +48,9 @@ func (r *runner) gradient(l *lane, sequences []sequence, kept []float32, values 
 	defer done()
 	for name, v := range values {
 		feed(l.gradient, name, v, len(v))
+	}
+	if l.gradient.reads("row") {
+		feedRows(l.gradient, sequences)
 	}
 	feed(l.gradient, "temperature", []float32{float32(temperature)}, 1)
 	out, err := l.gradient.run()
@@ -101,16 +103,22 @@ type updated struct {
 	loss     float64
 	gradNorm float64 // before clipping
 	lr       float64
+	skipped  bool // the gradient is not finite, and weights and moments are what they were
 
 	gradientS, optimizerS float64 // seconds
 }
 
-// update computes n units on the lanes, adds their gradients in order and steps the optimizer. index counts updates from 0.
+// update computes n units on the lanes, adds their gradients in order and steps the optimizer. index counts updates from 0, those that
+// are skipped included: a skipped one does not make the schedule longer.
 func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i int) (*unit, error)) (*updated, error) {
 	u := &updated{}
+	r.profile.enter(gradientPhase)
+	defer r.profile.enter(otherPhase)
 	start := time.Now()
-	for _, t := range r.model.sum {
-		clear(t.Float32())
+	if n == 0 { // no unit, no gradient
+		for _, t := range r.model.sum {
+			clear(t.Float32())
+		}
 	}
 	err := ordered(ctx, n, len(r.lanes), r.inFlight, func(lane, i int) (*unit, error) {
 		return work(r.lanes[lane], i)
@@ -118,7 +126,12 @@ func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i 
 		defer func() { free(v.gradients); v.gradients = nil }()
 		u.loss += v.loss
 		u.units = append(u.units, v)
-		return r.add(v.gradients)
+		if r.observe != nil {
+			if err := r.observe(i, v.gradients); err != nil {
+				return err
+			}
+		}
+		return r.add(i, v.gradients)
 	}, func(v *unit) { free(v.gradients) })
 	if err != nil {
 		return nil, err
@@ -130,14 +143,24 @@ func (r *runner) update(ctx context.Context, n, index int, work func(l *lane, i 
 		return nil, err
 	}
 	u.lr = o.LearningRate * factor
+	r.profile.enter(optimizerPhase)
 	start = time.Now()
-	u.gradNorm, err = r.optimize(u.lr, index)
+	if err := r.optimize(u, index); err != nil {
+		return nil, err
+	}
 	u.optimizerS = time.Since(start).Seconds()
-	return u, err
+	return u, nil
 }
 
-// add sums one unit's gradients into the update's.
-func (r *runner) add(gradients map[string]*ort.Tensor) error {
+// add sums the gradients of unit i into the update's; those of the first are copied, which passes over memory once less than to clear
+// and to add.
+func (r *runner) add(i int, gradients map[string]*ort.Tensor) error {
+	if i == 0 {
+		for name, t := range gradients {
+			copy(r.model.sum[strings.TrimPrefix(name, "g.")].Float32(), t.Float32())
+		}
+		return nil
+	}
 	for name, t := range gradients {
 		r.accumulate.set(name, t)
 	}
@@ -145,39 +168,36 @@ func (r *runner) add(gradients map[string]*ort.Tensor) error {
 	return err
 }
 
-// Diverged is returned when the gradient of an update is not finite. The update was not made: weights and moments are those of the
-// update before.
-type Diverged struct {
-	Update int // from 1
-	Norm   float64
-}
-
-func (e *Diverged) Error() string {
-	return fmt.Sprintf("update %d: the gradient norm is %v: the run has diverged; lower learning_rate or grad_clip", e.Update, e.Norm)
-}
-
-// optimize applies AdamW in place and returns the gradient's norm before clipping, or *Diverged.
-func (r *runner) optimize(lr float64, index int) (float64, error) {
-	rate, eps, keep := r.model.program.AdamW().Scalars(lr, index+1)
-	for name, v := range map[string]float32{"rate": rate, "eps": eps, "keep": keep} {
+// optimize applies AdamW in place and notes the gradient's norm before clipping. Where that is not finite nothing is applied, and too
+// many of these in a row are *Diverged.
+func (r *runner) optimize(u *updated, index int) error {
+	out, err := r.norm.run()
+	if err != nil {
+		return err
+	}
+	norm := out["norm"].Float32()[0]
+	free(out)
+	u.gradNorm = float64(norm)
+	p := r.model.program
+	if math.IsNaN(u.gradNorm) || math.IsInf(u.gradNorm, 0) {
+		u.skipped = true
+		return r.progress.skip(index, p.Update.SkipLimit, u.gradNorm)
+	}
+	for name, v := range p.AdamW().Scalars(norm, r.progress.Applied+1, p.Rates(u.lr)) {
 		feed(r.optimizer, name, []float32{v}, 1)
 	}
-	before := r.unsure
 	r.unsure = true // also where the run below fails half way
-	out, err := r.optimizer.run()
-	if err != nil {
-		return 0, err
+	if _, err := r.optimizer.run(); err != nil {
+		return err
 	}
-	defer free(out)
-	norm := float64(out["norm"].Float32()[0])
-	if math.IsNaN(norm) || math.IsInf(norm, 0) {
-		r.unsure = before
-		return norm, &Diverged{index + 1, norm}
-	}
-	return norm, nil
+	r.progress.Applied++
+	r.progress.Row = 0
+	return nil
 }
 
-// bindUpdate binds the accumulate and optimizer sessions, in place: sums over sums, weights and moments over themselves.
+// bindUpdate opens and binds what follows the gradients: sums over sums, weights and moments over themselves.
+//
+// The optimizer is element by element and so gives the same bits on any number of threads: while it runs the workers have nothing to do.
 func (r *runner) bindUpdate() (err error) {
 	m := r.model
 	sums, fixedSums := map[string]*ort.Tensor{}, map[string]*ort.Tensor{}
@@ -189,21 +209,34 @@ func (r *runner) bindUpdate() (err error) {
 			state[prefix+q.Name], fixedState["o."+prefix+q.Name] = set[q.Name], set[q.Name]
 		}
 	}
-	bindTo := func(g *graph.Graph, in, out map[string]*ort.Tensor) (*bound, error) {
+	for _, b := range []struct {
+		into    **bound
+		graph   *graph.Graph
+		threads int
+		in, out map[string]*ort.Tensor
+	}{
+		{&r.accumulate, m.program.Accumulate, 1, sums, fixedSums},
+		{&r.norm, m.program.Norm, 1, state, nil},
+		{&r.optimizer, m.program.Optimizer, max(r.opts.Workers, 1), state, fixedState},
+	} {
 		pairs := map[string]string{} // output -> the input whose buffer it shares
-		for _, o := range g.Outputs() {
+		for _, o := range b.graph.Outputs() {
 			if name, ok := strings.CutPrefix(o.Name, "o."); ok {
 				pairs[o.Name] = name
 			}
 		}
-		if err := g.CheckAliases(pairs); err != nil {
-			return nil, err
+		if err := b.graph.CheckAliases(pairs); err != nil {
+			return err
 		}
-		return bind(m.engine, m.sessions[g.Name()], g, in, out)
+		// Nothing is to be fused, and higher levels take seconds on graphs of thousands of nodes.
+		s, err := m.engine.NewSession(b.graph, ort.SessionOptions{Threads: b.threads, Level: 0})
+		if err != nil {
+			return err
+		}
+		m.sessions[b.graph.Name()] = s
+		if *b.into, err = bind(m.engine, s, b.graph, b.in, b.out); err != nil {
+			return err
+		}
 	}
-	if r.accumulate, err = bindTo(m.program.Accumulate, sums, fixedSums); err != nil {
-		return err
-	}
-	r.optimizer, err = bindTo(m.program.Optimizer, state, fixedState)
-	return err
+	return nil
 }

@@ -1,0 +1,27 @@
+package spec
+
+// Monitors are the names of the health monitors, in the order of the alphabet.
+var Monitors = []string{
+	"advantage_collapse", "bmas_saturation", "cross_task_interference", "entropy_excursion", "format_overfitting", "held_out_fall",
+	"kl_excursion", "length_drift", "one_answer", "repetition", "truncation",
+}
+
+// MonitorLimits are the thresholds of the health monitors; 0 switches one off.
+type MonitorLimits struct {
+	Window                int     `json:"window"`                  // steps that are pooled
+	Noise                 float64 `json:"noise"`                   // standard errors that make a rise or fall
+	AdvantageCollapse     float64 `json:"advantage_collapse"`      // share of groups without spread
+	BMASSaturation        float64 `json:"bmas_saturation"`         // mean BMAS
+	BMASSpread            float64 `json:"bmas_spread"`             // mean deviation of BMAS within groups, at most
+	FormatOverfitting     float64 `json:"format_overfitting"`      // rise of the format reward
+	InterferenceEvery     int     `json:"interference_every"`      // steps between measurements of gradients by task; 0 = never
+	CrossTaskInterference float64 `json:"cross_task_interference"` // share of a task's own descent that is left, at most
+	LengthDrift           float64 `json:"length_drift"`            // factor of the length
+	Repetition            float64 `json:"repetition"`              // share of repeated 4-grams
+	OneAnswer             float64 `json:"one_answer"`              // share of the most common answer
+	HeldOutFall           float64 `json:"held_out_fall"`           // standard errors
+	KLExcursion           float64 `json:"kl_excursion"`            // nats a token
+	EntropyLow            float64 `json:"entropy_low"`             // share of the first step's entropy
+	EntropyHigh           float64 `json:"entropy_high"`
+	Truncation            float64 `json:"truncation"` // share of completions cut
+}
