@@ -182,8 +182,11 @@ def grpo(rng, prompts):
     # that the step must be small beside the weights. With an eps of the gradient's size every element counts by its value.
     rate, eps = rng.choice([(1e-5, 1e-8), (1e-3, 1e-3)])
     return dict(
-        groups=groups, loss=rng.choice(["grpo", "dr_grpo", "bnpo", "dapo"]), kl=rng.choice([0.04, 0.2]),
-        clip_low=0.2, clip_high=rng.choice([0.2, 0.28]), temperature=rng.choice([0.7, 1.0]), max_tokens=16,
+        groups=groups, loss=(loss := rng.choice(["grpo", "dr_grpo", "bnpo", "dapo", "gspo", "cispo", "sapo", "luspo"])),
+        level=(level := "sequence" if loss == "gspo" else rng.choice(["token", "sequence"])), kl=rng.choice([0.04, 0.2]),
+        kl_times_ratio=level == "token" and rng.random() < 0.3, entropy_bonus=rng.choice([0.0, 0.0, 0.05]),
+        clip_low=0.2, clip_high=1.5 if loss == "cispo" else rng.choice([0.2, 0.28]), clip_dual=rng.choice([0.0, 0.0, 1.4]),
+        temperature=rng.choice([0.7, 1.0]), max_tokens=16,
         optimizer=dict(
             module_rate=dict.fromkeys(["vision", "merger", "embedding", "decoder"], 1),
             learning_rate=rate, adam_beta1=0.9, adam_beta2=rng.choice([0.95, 0.999]), adam_eps=eps,
@@ -230,7 +233,8 @@ def compare(report, name, family, model, prompts, case, got):
         report.line(name, "greedy", f"{len(prompts)}x[{case['greedy']}]", wrong, f"up to {distinct} distinct tokens, least lead {lead:.1e}")
 
     loss, gradients, after = reference.step(family, model, prompts, case)
-    report.line(name, "loss", case["loss"], abs(float(got["loss"]) - loss) / max(1.0, abs(loss)), f"{loss:.6f}")
+    variant = f"{case['loss']} {case['level']}" + " entropy" * (case["entropy_bonus"] > 0)
+    report.line(name, "loss", variant, abs(float(got["loss"]) - loss) / max(1.0, abs(loss)), f"{loss:.6f}")
     gradients = {stored(family, n): g for n, g in gradients.items()}
     missing = sorted(set(gradients) ^ {n[2:] for n in got if n.startswith("g.")})
     if missing:

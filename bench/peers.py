@@ -46,7 +46,9 @@ class Policy:
         self.rows = [r for t in tasks for r in [r for r in rows if r["task"] == t][:each]]
         (self.work / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in self.rows))
         images = ROOT / "datasets" / data / "images"
-        where = f"images: {json.dumps(str(images))}\n\tcoordinates: \"pixels\"" if self.sees else ""
+        if self.sees:
+            (self.work / "images").symlink_to(images)
+        where = 'images: "images"\n\tcoordinates: "pixels"' if self.sees else ""
         (self.work / "card.cue").write_text(f"""package card
 import "mixr.dev/schema"
 dataset: schema.#Dataset & {{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"mixr/runtime/grpo"
 	"mixr/runtime/models"
@@ -18,14 +19,18 @@ type testCase struct {
 	Prompts []prompt `json:"prompts"`
 
 	// The GRPO update.
-	Groups      []group        `json:"groups"`
-	Loss        string         `json:"loss"`
-	KL          float64        `json:"kl"`
-	ClipLow     float64        `json:"clip_low"`
-	ClipHigh    float64        `json:"clip_high"`
-	Temperature float64        `json:"temperature"`
-	MaxTokens   int            `json:"max_tokens"`
-	Optimizer   spec.Optimizer `json:"optimizer"`
+	Groups       []group        `json:"groups"`
+	Loss         string         `json:"loss"`
+	Level        string         `json:"level"`
+	KL           float64        `json:"kl"`
+	KLTimesRatio bool           `json:"kl_times_ratio"`
+	EntropyBonus float64        `json:"entropy_bonus"`
+	ClipLow      float64        `json:"clip_low"`
+	ClipHigh     float64        `json:"clip_high"`
+	ClipDual     float64        `json:"clip_dual"`
+	Temperature  float64        `json:"temperature"`
+	MaxTokens    int            `json:"max_tokens"`
+	Optimizer    spec.Optimizer `json:"optimizer"`
 }
 
 // prompt is token ids with the pictures that stand in them.
@@ -100,37 +105,31 @@ func readCase(dir string, m models.Model) (*testCase, error) {
 
 // experiment is the update as mixr's own description of one. Two iterations make the ratio read the old log-probabilities.
 func (c *testCase) experiment() *spec.Experiment {
-	return &spec.Experiment{Stage: "grpo", GRPO: &spec.GRPO{
-		Steps: 1, BatchSize: 8, GroupSize: 4, Temperature: c.Temperature, MaxCompletionTokens: c.MaxTokens, Loss: c.Loss,
-		ClipLow: c.ClipLow, ClipHigh: c.ClipHigh, KL: c.KL, Iterations: 2, Minibatches: 1, EntropyShare: 1, Correction: "none", Optimizer: c.Optimizer,
-	}}
+	o := &spec.GRPO{
+		Steps: 1, BatchSize: 8, GroupSize: 4, Temperature: c.Temperature, MaxCompletionTokens: c.MaxTokens, Loss: c.Loss, Level: c.Level,
+		ClipLow: c.ClipLow, ClipHigh: c.ClipHigh, ClipDual: c.ClipDual, TauPositive: 1, TauNegative: 1.05,
+		KL: c.KL, KLTimesRatio: c.KLTimesRatio, EntropyBonus: c.EntropyBonus,
+		Iterations: 2, Minibatches: 1, EntropyShare: 1, Correction: "none", Optimizer: c.Optimizer,
+	}
+	if c.Loss == "cispo" {
+		o.RatioCap = &c.ClipHigh // one number for both, as in TRL
+	}
+	return &spec.Experiment{Stage: "grpo", GRPO: o}
 }
 
-// tokenWeights is the loss's weight of every completion token, group after group.
-func (c *testCase) tokenWeights(a grpo.Aggregation) ([][]float32, error) {
-	u := grpo.Update{MaxTokens: c.MaxTokens}
+// masks say which tokens of each group count, by completion: all.
+func (c *testCase) masks() (groups [][][]bool) {
 	for _, g := range c.Groups {
-		u.MicroRows = len(g.Completions)
+		var rows [][]bool
 		for _, y := range g.Completions {
-			mask := make([]bool, len(y))
-			for t := range mask {
-				mask[t] = true
-			}
-			u.Masks = append(u.Masks, mask)
+			rows = append(rows, slices.Repeat([]bool{true}, len(y)))
 		}
+		groups = append(groups, rows)
 	}
-	rows, err := grpo.TokenWeights(a, u)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][]float32, len(c.Groups))
-	for i, g := range c.Groups {
-		for range g.Completions {
-			for _, w := range rows[0] {
-				out[i] = append(out[i], float32(w))
-			}
-			rows = rows[1:]
-		}
-	}
-	return out, nil
+	return groups
+}
+
+// weights are the loss's weights of every completion token.
+func (c *testCase) weights(v grpo.Variant) (grpo.Weights, error) {
+	return v.Weights(grpo.Update{Masks: slices.Concat(c.masks()...), MaxTokens: c.MaxTokens, MicroRows: len(c.Groups[0].Completions)}, grpo.Factors{})
 }

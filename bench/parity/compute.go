@@ -7,6 +7,7 @@ import (
 
 	"mixr/runtime/compile"
 	"mixr/runtime/graph"
+	"mixr/runtime/grpo"
 	"mixr/runtime/models"
 	"mixr/runtime/models/decoder"
 	"mixr/runtime/nn"
@@ -74,8 +75,8 @@ func (r *run) decode(p *compile.Program, prompt *prompt) (chosen []float32, err 
 	c, places := r.model.Decoder(), r.Greedy
 	in := lay(c, []*models.Prompt{prompt.placed}, make([][][]int, 1))
 	in.set("last", []int64{int64(len(prompt.IDs) - 1)}, 1)
-	in.set("u", []float32{0.5}, 1, 1)
-	in.set("temperature", []float32{1}, 1)
+	in.set("u", []float32{0x1p-24}, 1, 1)
+	in.set("temperature", []float32{1e-30}, 1) // greedy
 	features := tensors{}
 	if p.Vision != nil {
 		in.pictures(r.model, prompt.pictures)
@@ -98,7 +99,7 @@ func (r *run) decode(p *compile.Program, prompt *prompt) (chosen []float32, err 
 			}
 		}
 	}
-	next := cache["greedy"].Int64()[0]
+	next := cache["next"].Int64()[0]
 	for at := range places {
 		chosen = append(chosen, float32(next))
 		if at == places-1 {
@@ -115,13 +116,16 @@ func (r *run) decode(p *compile.Program, prompt *prompt) (chosen []float32, err 
 		step.set("sin", sin, 1, len(sin))
 		step.set("at", []int64{int64(at)}, 1)
 		step.set("mask", mask, 1, 1, 1, places)
-		step.set("u", []float32{0.5}, 1, 1)
-		step.set("temperature", []float32{1}, 1)
+		step.set("slot", []int64{0}, 1, 1)
+		step.set("back", []int64{0}, 1)
+		step.set("seen", make([]float32, len(prompt.IDs)), 1, 1, 1, len(prompt.IDs))
+		step.set("u", []float32{0x1p-24}, 1, 1)
+		step.set("temperature", []float32{1e-30}, 1)
 		out, err := r.run(p.Decode, step, r.weights, cache, own)
 		if err != nil {
 			return nil, err
 		}
-		next = out["greedy"].Int64()[0]
+		next = out["next"].Int64()[0]
 		out.free()
 	}
 	return chosen, nil
@@ -129,7 +133,7 @@ func (r *run) decode(p *compile.Program, prompt *prompt) (chosen []float32, err 
 
 // update is one GRPO update: gradients of each group, summed by the accumulate graph, and one step of the optimizer graph.
 func (r *run) update(p *compile.Program) error {
-	weight, err := r.tokenWeights(p.Variant.Aggregation)
+	weights, err := r.testCase.weights(p.Variant)
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,8 @@ func (r *run) update(p *compile.Program) error {
 	}
 	loss := float32(0)
 	for i, g := range r.Groups {
-		one, err := r.gradient(p, g, weight[i])
+		n := len(g.Completions)
+		one, err := r.gradient(p, i, grpo.Weights{Policy: weights.Policy[i*n:][:n], Entropy: weights.Entropy[min(i*n, len(weights.Entropy)):]})
 		if err != nil {
 			return fmt.Errorf("group %d: %w", i, err)
 		}
@@ -194,8 +199,9 @@ func (r *run) update(p *compile.Program) error {
 	return nil
 }
 
-// gradient runs the gradient graph on one group, packed into one row.
-func (r *run) gradient(p *compile.Program, g group, weight []float32) (tensors, error) {
+// gradient runs the gradient graph on the i-th group, packed into one row, whose weights are the first of those given.
+func (r *run) gradient(p *compile.Program, i int, w grpo.Weights) (tensors, error) {
+	g := r.Groups[i]
 	prompt := r.Prompts[g.Prompt]
 	in := lay(r.model.Decoder(), []*models.Prompt{prompt.placed}, [][][]int{g.Completions})
 	in.pictures(r.model, prompt.pictures)
@@ -207,9 +213,23 @@ func (r *run) gradient(p *compile.Program, g group, weight []float32) (tensors, 
 	in.set("select", in.selected, n)
 	in.set("target", in.target, n)
 	in.set("advantage", advantage, n)
-	in.set("weight", weight, n)
+	in.set("weight", float32s(w.Policy, n), n)
+	if w.Entropy != nil {
+		in.set("entropy_weight", float32s(w.Entropy, n), n)
+	}
+	mean, row := grpo.RowMeans(r.masks()[i])
+	in.set("mean", mean, len(g.Completions), n)
+	in.set("row", row, n)
 	in.set("old", slices.Concat(g.Old...), n)
 	in.set("ref", slices.Concat(g.Ref...), n)
 	in.set("temperature", []float32{float32(r.Temperature)}, 1)
 	return r.run(p.Gradient, in.feeds, r.weights)
+}
+
+// float32s are the first n values of rows, one row after the other.
+func float32s(rows [][]float64, n int) (out []float32) {
+	for _, x := range slices.Concat(rows...)[:n] {
+		out = append(out, float32(x))
+	}
+	return out
 }

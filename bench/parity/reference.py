@@ -86,14 +86,17 @@ def trainer(model, case):
     if "forward" not in vars(model):
         add_fused_lm_head(model, temperature=case["temperature"], outputs=("log_probs", "entropy"))
     t = GRPOTrainer.__new__(GRPOTrainer)
-    t.model, t.beta, t.loss_type = model, case["kl"], case["loss"]
-    t.epsilon_low, t.epsilon_high, t.importance_sampling_level = case["clip_low"], case["clip_high"], "token"
+    t.model, t.beta, t.loss_type = model, case["kl"], "grpo" if case["loss"] == "gspo" else case["loss"]
+    t.epsilon_low, t.epsilon_high, t.importance_sampling_level = case["clip_low"], case["clip_high"], case["level"]
     t.max_completion_length, t.current_gradient_accumulation_steps = case["max_tokens"], len(case["groups"])
     t.top_entropy_quantile, t.off_policy_mask_threshold, t.use_vllm = 1.0, None, False
-    t._entropy_bonus_enabled, t.aux_loss_enabled, t._metrics = False, False, {"train": defaultdict(list)}
-    t.args = types.SimpleNamespace(use_bias_correction_kl=False, delta=None, steps_per_generation=len(case["groups"]))
+    t._entropy_bonus_enabled, t.use_adaptive_entropy = case["entropy_bonus"] > 0, False
+    t.aux_loss_enabled, t._metrics = False, {"train": defaultdict(list)}
+    t.args = types.SimpleNamespace(
+        use_bias_correction_kl=case["kl_times_ratio"], delta=case["clip_dual"] or None, steps_per_generation=len(case["groups"]),
+        sapo_temperature_pos=1.0, sapo_temperature_neg=1.05)
     t.accelerator = types.SimpleNamespace(
-        num_processes=1, is_main_process=False, gather=lambda x: x, reduce=lambda x, reduction: x, autocast=contextlib.nullcontext)
+        num_processes=1, is_main_process=False, sync_gradients=True, gather=lambda x: x, reduce=lambda x, reduction: x, autocast=contextlib.nullcontext)
     return t
 
 
@@ -151,6 +154,8 @@ def step(family, model, prompts, case):
     loss = 0.0
     for group in case["groups"]:
         forget(model)
+        # TRL's bonus is a mean over each micro-batch, mixr's over the update.
+        t.entropy_coef = case["entropy_bonus"] * len(case["groups"]) * sum(map(len, group["completions"])) / tokens
         part = t._compute_loss(model, micro_batch(family, model, prompts[group["prompt"]], group, tokens))
         part.backward()
         loss += float(part)

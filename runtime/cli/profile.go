@@ -34,6 +34,9 @@ profile.svg (a flame graph: open it in a browser, and point at a box) in RUN/pro
 func (a *app) printProfile(w *work, s scheduled) error {
 	p, err := report.ReadProfile(s.dir)
 	if err != nil || p == nil { // what hindered it was a warning
+		if s.Experiment.Stage == "eval" {
+			fmt.Fprintf(w.watch, "%s is an evaluation, which has no steps to profile\n", s.Name)
+		}
 		return err
 	}
 	w.profiles = append(w.profiles, p)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mixr/runtime/monitor"
 	"mixr/runtime/table"
 	"mixr/runtime/train"
 )
@@ -30,6 +31,26 @@ trial: train 16/20  reward 0.500  eta 12s
 trial: train 18/20  reward 0.500  eta 6s
 trial: train 20/20  reward 0.500  in 30s
 trial: evaluate after 100/100  in 1s
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// TestProgressOfHealth: a finding is told once, at the step where it begins.
+func TestProgressOfHealth(t *testing.T) {
+	var out strings.Builder
+	p := newProgress(newScreen(&out), "trial")
+	clock := time.Unix(0, 0)
+	p.now, p.last = func() time.Time { return clock }, clock
+	for step := 41; step <= 43; step++ {
+		p.event(train.Event{Phase: "train", Done: step, Total: 100, Findings: []monitor.Finding{
+			{Monitor: "advantage_collapse", Task: "mcq", Source: "nlvr", Value: 0.875, Since: 41, Step: step},
+			{Monitor: "kl_excursion", Value: 1.5, Since: 43, Step: step},
+		}})
+	}
+	want := `trial: step 41: advantage collapse in mcq/nlvr: 88 % of groups without spread; raise temperature or group_size, or filter examples that are too easy or too hard (advantage.flat)
+trial: step 43: kl excursion: KL 1.50 nats a token; lower learning_rate or raise kl
 `
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -73,6 +73,20 @@ func (p *Program) Sees() bool {
 	return slices.ContainsFunc(p.Params, func(q Param) bool { return q.Module == "vision" })
 }
 
+// Branches reports whether Score, Gradient and the layers of Layered read one prompt with its completions. Those of stage sft read
+// several examples that share nothing.
+func (p *Program) Branches() bool { return p.Variant.Name != "" }
+
+// Window is Q, the places of a window of nn.Branches, for the longest completion as it is fed and the prompt, and W the number of windows
+// of a group: one for each completion, and those that the prompt is cut into. A prompt behind which little stands is not cut into many.
+func Window(prompt, longest, group int) (places, windows int) {
+	places = max(longest, min(prompt, shortestWindow))
+	return places, group + (prompt+places-1)/places
+}
+
+// shortestWindow: what windows cost besides their scores, P keys each, is small against 64 queries.
+const shortestWindow = 64
+
 // Trainable lists the parameters that the optimizer updates.
 func (p *Program) Trainable() []Param {
 	return slices.DeleteFunc(slices.Clone(p.Params), func(q Param) bool { return !q.Trainable })

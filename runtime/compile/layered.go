@@ -78,7 +78,7 @@ func (p *Program) layered(objective objective) (*Layered, error) {
 	}
 	layer := func(g *graph.Graph, params *nn.Params) (x, y *graph.Value) {
 		x = state(g, "x")
-		return x, decoder.Layer(params, c, 0, p.over(g, x))
+		return x, decoder.Layer(params, c, 0, p.over(g, x, true))
 	}
 	rows := func(g *graph.Graph, params *nn.Params) *graph.Value {
 		y := decoder.Norm(params, c, state(g, "x"))                                           // of all rows: of the chosen ones alone it is not equal to the bit

@@ -26,7 +26,7 @@ func (p *Program) scored(g *graph.Graph, params *nn.Params, rows *graph.Value) h
 // score gives the log-probabilities of completions under the weights that are bound: the policy's or the reference's.
 func (p *Program) score(g *graph.Graph) {
 	params := p.params(g)
-	hidden, _ := p.text(g, params, p.featureInput(g))
+	hidden, _ := p.text(g, params, p.featureInput(g), true)
 	p.scores(g, p.selected(g, params, hidden))
 }
 
@@ -47,7 +47,7 @@ func (p *Program) gradient(g *graph.Graph, objective objective) {
 	} else {
 		features = p.featureInput(g)
 	}
-	hidden, _ := p.text(g, params, features)
+	hidden, _ := p.text(g, params, features, true)
 	loss := p.losses(g, p.selected(g, params, hidden), objective)
 
 	trainable := p.Trainable()

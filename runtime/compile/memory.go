@@ -14,12 +14,18 @@ type Sizes struct {
 	Prompt     int               // tokens of a prompt, those of its pictures included
 	Pictures   []*models.Picture // of that prompt
 	Completion int               // sampled tokens, as max_completion_tokens allows; 0 where nothing is sampled
-	Group      int               // completions that are sampled side by side
-	Target     int               // tokens of a supervised target; sft alone
-	Rows       int               // examples of a unit; sft alone
-	Units      int               // units of an update: prompt groups, or Rows examples
+	Group      int               // completions of a prompt
+	Beside     int               // prompts whose completions are sampled side by side; 0 = 1
+	Units      int               // units of an update: prompt groups, or some examples
 	Workers    int               // units computed at once
 	InFlight   int               // units whose gradients may exist at once
+
+	// Of a unit of stage sft.
+	Examples int // with the pictures of Prompt
+	Tokens   int // of all of them
+	Targets  int // of these, that are learned
+	Longest  int // tokens of an example
+	Windows  int // that its examples stand in, see nn.Branches
 
 	KeepsEmbedding bool // a reward reads the embedding as it was before training
 }
@@ -166,30 +172,53 @@ func (w *walk) feed(g *graph.Graph, sizes map[string]int, but ...string) {
 	}
 }
 
+// hold counts inputs of these names as tensors of the host.
+func (w *walk) hold(g *graph.Graph, sizes map[string]int, names ...string) {
+	for _, in := range g.Inputs() {
+		if w.err != nil || !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(in.Name(), name) }) {
+			continue
+		}
+		var bytes int64
+		bytes, w.err = in.Bytes(sizes)
+		w.inputs += bytes
+	}
+}
+
 func (w *walk) steps() {
 	p := w.program
-	prompt := w.symbols(1, w.Prompt)
+	prompt := w.symbols(w.Prompt, 1)
+	beside := max(w.Beside, 1)
 	prompt["G"], prompt["C"], prompt["S"] = w.Group, w.Completion, w.Prompt
+	prompt["P"], prompt["R"] = beside, beside*w.Group
 	features := w.run(p.Vision, prompt)
 	w.feed(p.Vision, prompt)
 	if w.Completion > 0 {
 		cache := w.run(p.Prefill, prompt)
 		w.feed(p.Prefill, prompt, "features")
 		w.arena.Release(w.run(p.Decode, prompt))
-		w.feed(p.Decode, prompt, "k.", "v.") // own_k and own_v stay the host's
+		w.feed(p.Decode, prompt, "k.", "v.", "own_")
+		w.hold(p.Decode, prompt, "own_")
+		if beside > 1 { // the caches of several prompts are copied side by side
+			w.hold(p.Decode, prompt, "k.", "v.")
+		}
 		w.arena.Release(cache)
-		w.phase("rollout", fmt.Sprintf("%d completions of a prompt and their cache", w.Group))
+		w.phase("rollout", fmt.Sprintf("%d completions of %d prompts and their caches", beside*w.Group, beside))
 	}
 	w.arena.Release(features)
 
-	rows, tokens, selected := 1, w.Prompt+w.Group*max(w.Completion-1, 0), w.Group*w.Completion
-	if p.Variant.Name == "" {
-		rows, tokens, selected = w.Rows, w.Prompt+max(w.Target-1, 0), w.Rows*w.Target
+	tokens, selected, examples := w.Prompt+w.Group*max(w.Completion-1, 0), w.Group*w.Completion, 1
+	if !p.Branches() {
+		tokens, selected, examples = w.Tokens, w.Targets, w.Examples
 	}
-	unit := w.symbols(rows, tokens)
-	unit["C"] = selected
-	what := fmt.Sprintf("%d rows of %d tokens", rows, tokens)
-	scores := p.HasReference || !p.OnPolicy && p.Variant.Name != ""
+	unit := w.symbols(tokens, examples)
+	unit["C"], unit["R"] = selected, w.Group
+	unit["P"] = w.Prompt
+	unit["Q"], unit["W"] = Window(w.Prompt, w.Completion-1, w.Group)
+	if !p.Branches() {
+		unit["Q"], unit["W"] = w.Longest, w.Windows
+	}
+	what := fmt.Sprintf("a row of %d tokens", tokens)
+	scores := p.HasReference || p.ScoresEntropy || !p.OnPolicy && p.Variant.Name != ""
 	if p.Layered != nil {
 		if scores {
 			w.layeredScore(unit)
@@ -198,7 +227,7 @@ func (w *walk) steps() {
 		w.feed(p.Layered.Embed, unit)
 		w.feed(p.Layered.LayerGradient, unit, "ids", "x", "d")
 		w.feed(p.Layered.VisionGradient, unit, "d")
-		w.inputs += 4 * int64(rows*tokens*p.Model.Decoder().Width) // the gradient behind the norm
+		w.inputs += 4 * int64(tokens*p.Model.Decoder().Width) // the gradient behind the norm
 		w.units(func() graph.Held { return w.layered(unit) })
 		w.phase("gradient pass", what+", layer by layer")
 	} else {
@@ -298,13 +327,13 @@ func (w *walk) layered(unit map[string]int) graph.Held {
 	return gradients
 }
 
-// symbols are the sizes of the symbols of N rows of T tokens with the pictures of each.
-func (w *walk) symbols(rows, tokens int) map[string]int {
-	p, sizes := w.program, map[string]int{"N": rows, "T": tokens, "L": rows * tokens}
+// symbols are the sizes of the symbols of a row of T tokens with the pictures of that many examples.
+func (w *walk) symbols(tokens, examples int) map[string]int {
+	p, sizes := w.program, map[string]int{"N": 1, "T": tokens, "L": tokens}
 	if p.Vision == nil {
 		return sizes
 	}
-	pictures := slices.Concat(slices.Repeat([][]*models.Picture{w.Pictures}, rows)...)
+	pictures := slices.Concat(slices.Repeat([][]*models.Picture{w.Pictures}, examples)...)
 	if len(pictures) == 0 {
 		pictures = append(pictures, p.Model.Blank())
 	}

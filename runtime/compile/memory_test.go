@@ -11,7 +11,7 @@ func estimated(t *testing.T, e *spec.Experiment, edit func(*Sizes)) Memory {
 	t.Helper()
 	s := Sizes{Prompt: 50, Completion: 40, Group: 4, Units: 4, Workers: 1, InFlight: 2}
 	if e.Stage == "sft" {
-		s.Target, s.Rows = 40, 4
+		s.Examples, s.Tokens, s.Targets, s.Longest, s.Windows = 4, 4*(50+39), 4*40, 50+39, 4
 	}
 	if edit != nil {
 		edit(&s)

@@ -127,6 +127,11 @@ func (top *call) backward(y, dy *Value, wrt []*Value) []*Value {
 			continue
 		}
 		g.scope = "grad/" + c.out[0].name + "/"
+		if table := c.in[0]; c.op == "Gather" && needed[table] && grads[table] != nil {
+			// Rows are added to what has arrived (a tied embedding's gradient as a head), not to zeros which are then added.
+			grads[table] = addRows(grads[table], c.in[1], d[0])
+			continue
+		}
 		for i, x := range rules[c.op](c, d) {
 			switch {
 			case x == nil || !needed[c.in[i]]:

@@ -162,8 +162,32 @@ func Expand(x, like *Value) *Value {
 	return c.done(c.emitAs(like.shape, "Expand", []*Value{x, shapeVectorOf(like)}))
 }
 
-// dx = the sum of d over the stretched dims; none for the value that only lent its shape.
-func expandGrad(c *call, d []*Value) []*Value { return []*Value{sumTo(d[0], c.in[0]), nil} }
+// ExpandTo stretches x to a shape whose symbols are sizes of the graph's inputs. Dims are int, string or Dim.
+func ExpandTo(x *Value, dims ...any) *Value {
+	c := begin("Expand", x)
+	s, err := shapeOf(dims)
+	if err != nil {
+		c.fail("%v", err)
+	}
+	if both, ok := broadcast(x.shape, s); !ok || !both.Equal(s) {
+		c.fail("want a shape to which %v stretches, got %v", x.shape, s)
+	}
+	if s.Equal(x.shape) {
+		return x
+	}
+	sizes := make([]*Value, len(s))
+	for i, d := range s {
+		sizes[i] = c.sizeOf(d)
+	}
+	return c.done(c.emitAs(s, "Expand", []*Value{x, Concat(0, sizes...)}))
+}
+
+// dx = the sum of d over the stretched dims; none for a value that only lent its shape.
+func expandGrad(c *call, d []*Value) []*Value {
+	grads := make([]*Value, len(c.in))
+	grads[0] = sumTo(d[0], c.in[0])
+	return grads
+}
 
 // zerosLike returns zeros of the shape and type of x.
 func zerosLike(x *Value) *Value { return Expand(x.g.scalar(x.dtype, 0), x) }

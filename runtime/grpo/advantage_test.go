@@ -202,7 +202,7 @@ func TestLeaveOneOut(t *testing.T) {
 	o := Advantage{GroupSize: 4, Baseline: LeaveOneOut, Scale: ScaleNone, Std: StdSample}
 	for _, c := range []struct{ rewards, want []float64 }{
 		{[]float64{1, 0, 0, 0}, []float64{1, -1. / 3, -1. / 3, -1. / 3}}, // RLOO
-		{[]float64{1, 4, null, 7}, []float64{1 - 5.5, 4 - 4, 0, 7 - 2.5}},
+		{[]float64{1, 4, null, 7}, []float64{1 - 5.5, 0, 0, 7 - 2.5}},
 		{[]float64{null, null, 3, null}, []float64{0, 0, 0, 0}},
 		{[]float64{.1, .1, .1, .1}, []float64{0, 0, 0, 0}},
 	} {

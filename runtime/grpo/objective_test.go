@@ -235,6 +235,33 @@ func TestObjectiveSplits(t *testing.T) {
 	}
 }
 
+// TestObjectiveAllMasked: an update of which no token counts (every completion was cut, and such are masked) has loss 0 and
+// gradient 0, exactly, whatever stands at its tokens.
+func TestObjectiveAllMasked(t *testing.T) {
+	rng := rand.New(rand.NewPCG(24, 25))
+	for _, name := range names {
+		for _, level := range []Level{Token, Sequence} {
+			v, err := VariantOf(name)
+			noError(t, err)
+			v.Level, v.RatioCap, v.KL, v.EntropyBonus, v.Reweighted = level, 5, 0.1, 0.02, true
+			b := randomBatch(rng, 4, v)
+			for _, row := range b.Mask {
+				clear(row)
+			}
+			spoil(b)
+			w, err := v.Weights(Update{Masks: b.Mask, MaxTokens: 8, MicroRows: 2}, b.Factors)
+			noError(t, err)
+			for out, x := range objective(t, v, rows).Run(feeds(b, w)) {
+				for _, value := range x.Floats() {
+					if value != 0 {
+						t.Errorf("%s %s: %s has %v, want 0", name, level, out, value)
+					}
+				}
+			}
+		}
+	}
+}
+
 func (s span) indices() (out []int) {
 	for i := s.lo; i < s.hi; i++ {
 		out = append(out, i)

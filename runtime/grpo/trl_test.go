@@ -1,11 +1,10 @@
 package grpo
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
 	"testing"
+
+	"mixr/runtime/fixture"
 )
 
 // trlCase is a run of TRL's own loss (bench/loss_fixture.py), with the settings that are not its defaults.
@@ -27,8 +26,6 @@ type trlCase struct {
 
 // TestTRL holds reference and graph to values and gradients of TRL 1.16 for all losses that both have, at both levels.
 func TestTRL(t *testing.T) {
-	data, err := os.ReadFile("testdata/trl_loss.json")
-	noError(t, err)
 	var file struct {
 		Inputs struct {
 			LogP, Old, Ref, Mask, Entropy, Correction [][]float64
@@ -36,9 +33,7 @@ func TestTRL(t *testing.T) {
 		}
 		Cases []trlCase
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	noError(t, d.Decode(&file))
+	fixture.Load(t, "trl_loss.json", &file)
 	in := file.Inputs
 	const tol = 1e-7 // the file has nine digits, and sapo's temperatures there are float32
 	for i, c := range file.Cases {

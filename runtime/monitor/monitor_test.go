@@ -58,93 +58,96 @@ func late(from int, change func(*Part)) func(*Step) {
 	}
 }
 
-func TestMonitors(t *testing.T) {
-	for _, test := range []sick{
-		{name: "healthy", steps: 40},
-		{name: "no spread", steps: 6, step: late(1, func(p *Part) { p.Flat = 2 }),
-			want: "advantage_collapse mcq/s from step 3: at 3 4 5 6\nadvantage_collapse open/s from step 3: at 3 4 5 6"},
-		{name: "no spread in one task", steps: 7, step: late(3, func(p *Part) {
+// histories are what the monitors are tried on.
+var histories = []sick{
+	{name: "healthy", steps: 40},
+	{name: "no spread", steps: 6, step: late(1, func(p *Part) { p.Flat = 2 }),
+		want: "advantage_collapse mcq/s from step 3: at 3 4 5 6\nadvantage_collapse open/s from step 3: at 3 4 5 6"},
+	{name: "no spread in one task", steps: 7, step: late(3, func(p *Part) {
+		if p.Task == "mcq" {
+			p.Flat = 2
+		}
+	}), want: "advantage_collapse mcq/s from step 5: at 5 6 7"}, // at step 4 it is four groups of six
+	{name: "it comes back", steps: 14, step: func(s *Step) {
+		if s.Step != 5 && s.Step != 6 && s.Step < 9 {
+			s.Parts[0].Flat = 2
+		} else {
+			s.Parts[0].Flat = 0
+		}
+	}, want: "advantage_collapse mcq/s from step 3: at 3 4"},
+	{name: "switched off", steps: 6, limit: func(l *spec.MonitorLimits) { l.AdvantageCollapse = 0 }, step: late(1, func(p *Part) { p.Flat = 2 })},
+	{name: "BMAS saturates", steps: 5, step: late(1, func(p *Part) {
+		if p.BMAS != nil {
+			p.BMAS = &Spread{0.96, 0.005}
+		}
+	}), want: "bmas_saturation open/s from step 3: at 3 4 5"},
+	{name: "BMAS is high and tells answers apart", steps: 5, step: late(1, func(p *Part) {
+		if p.BMAS != nil {
+			p.BMAS = &Spread{0.96, 0.05}
+		}
+	})},
+	{name: "form without the task", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.2+(p.Score-0.5) }),
+		want: "format_overfitting mcq/s from step 6: at 6 7 8\nformat_overfitting open/s from step 6: at 6 7 8"},
+	{name: "form with the task", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.6+(p.Score-0.5) })},
+	{name: "form, and the task within its noise", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.49+(p.Score-0.5) })},
+	{name: "longer and no better", steps: 7, step: late(4, func(p *Part) { p.Length = 70 }),
+		want: "length_drift mcq/s from step 6: at 6 7\nlength_drift open/s from step 6: at 6 7"},
+	{name: "shorter and no better", steps: 6, step: late(4, func(p *Part) { p.Length = 14 }),
+		want: "length_drift mcq/s from step 6: at 6\nlength_drift open/s from step 6: at 6"},
+	{name: "longer and better", steps: 7, step: late(4, func(p *Part) { p.Length, p.Score = 70, 0.8+(p.Score-0.5) })},
+	{name: "circles", steps: 4, step: late(1, func(p *Part) { p.Repeat = 0.5 }), want: "repetition mcq/s from step 3: at 3 4\nrepetition open/s from step 3: at 3 4"},
+	{name: "one answer", steps: 4, step: late(1, func(p *Part) { p.Answers = []Answer{{7, 16}} }),
+		want: "one_answer mcq/s from step 3: at 3 4\none_answer open/s from step 3: at 3 4"},
+	{name: "one answer a step, and another in the next", steps: 6, step: func(s *Step) {
+		for i := range s.Parts {
+			s.Parts[i].Answers = []Answer{{uint64(s.Step), 16}}
+		}
+	}},
+	{name: "one answer, which is right", steps: 4, step: late(1, func(p *Part) { p.Answers, p.Score = []Answer{{7, 16}}, 0.95 })},
+	{name: "cut", steps: 4, step: late(1, func(p *Part) { p.Truncated = 5 }), want: "truncation mcq/s from step 3: at 3 4\ntruncation open/s from step 3: at 3 4"},
+	{name: "KL", steps: 4, step: func(s *Step) {
+		if s.Step == 2 {
+			s.KL = number(1.5)
+		}
+	}, want: "kl_excursion from step 2: at 2"},
+	{name: "no reference", steps: 4, step: func(s *Step) { s.KL = nil }},
+	{name: "entropy falls", steps: 5, step: func(s *Step) {
+		if s.Step > 3 {
+			s.Entropy = number(0.1)
+		}
+	}, want: "entropy_excursion from step 4: at 4 5"},
+	{name: "entropy rises", steps: 2, step: func(s *Step) { s.Entropy = number(float64(4*s.Step) - 3.5) }, want: "entropy_excursion from step 2: at 2"},
+	{name: "held-out falls", steps: 12, step: func(s *Step) {
+		s.Reward = number(*s.Reward + 0.02*float64(s.Step))
+		s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.02}
+	}, want: "held_out_fall from step 6: at 6 7 8 9 10 11 12"}, // the evaluation after step 5; the reward is above that of steps 1 to 3
+	{name: "held-out falls with the reward", steps: 12, step: func(s *Step) {
+		s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.02}
+	}},
+	{name: "held-out falls by its noise", steps: 12, step: func(s *Step) {
+		s.Reward = number(*s.Reward + 0.02*float64(s.Step))
+		s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.2}
+	}},
+	{name: "another task's gradient", steps: 8, step: func(s *Step) {
+		s.Gradients = []Gradient{{"mcq", []float64{1, -3}}, {"open", []float64{-3, 16}}}
+		late(4, func(p *Part) {
 			if p.Task == "mcq" {
-				p.Flat = 2
+				p.Score -= 0.3
 			}
-		}), want: "advantage_collapse mcq/s from step 5: at 5 6 7"}, // at step 4 it is four groups of six
-		{name: "it comes back", steps: 14, step: func(s *Step) {
-			if s.Step != 5 && s.Step != 6 && s.Step < 9 {
-				s.Parts[0].Flat = 2
-			} else {
-				s.Parts[0].Flat = 0
-			}
-		}, want: "advantage_collapse mcq/s from step 3: at 3 4"},
-		{name: "switched off", steps: 6, limit: func(l *spec.MonitorLimits) { l.AdvantageCollapse = 0 }, step: late(1, func(p *Part) { p.Flat = 2 })},
-		{name: "BMAS saturates", steps: 5, step: late(1, func(p *Part) {
-			if p.BMAS != nil {
-				p.BMAS = &Spread{0.96, 0.005}
-			}
-		}), want: "bmas_saturation open/s from step 3: at 3 4 5"},
-		{name: "BMAS is high and tells answers apart", steps: 5, step: late(1, func(p *Part) {
-			if p.BMAS != nil {
-				p.BMAS = &Spread{0.96, 0.05}
-			}
-		})},
-		{name: "form without the task", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.2+(p.Score-0.5) }),
-			want: "format_overfitting mcq/s from step 6: at 6 7 8\nformat_overfitting open/s from step 6: at 6 7 8"},
-		{name: "form with the task", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.6+(p.Score-0.5) })},
-		{name: "form, and the task within its noise", steps: 8, step: late(4, func(p *Part) { p.Format, p.Score = 0.95, 0.49+(p.Score-0.5) })},
-		{name: "longer and no better", steps: 7, step: late(4, func(p *Part) { p.Length = 70 }),
-			want: "length_drift mcq/s from step 6: at 6 7\nlength_drift open/s from step 6: at 6 7"},
-		{name: "shorter and no better", steps: 6, step: late(4, func(p *Part) { p.Length = 14 }),
-			want: "length_drift mcq/s from step 6: at 6\nlength_drift open/s from step 6: at 6"},
-		{name: "longer and better", steps: 7, step: late(4, func(p *Part) { p.Length, p.Score = 70, 0.8+(p.Score-0.5) })},
-		{name: "circles", steps: 4, step: late(1, func(p *Part) { p.Repeat = 0.5 }), want: "repetition mcq/s from step 3: at 3 4\nrepetition open/s from step 3: at 3 4"},
-		{name: "one answer", steps: 4, step: late(1, func(p *Part) { p.Answers = []Answer{{7, 16}} }),
-			want: "one_answer mcq/s from step 3: at 3 4\none_answer open/s from step 3: at 3 4"},
-		{name: "one answer a step, and another in the next", steps: 6, step: func(s *Step) {
-			for i := range s.Parts {
-				s.Parts[i].Answers = []Answer{{uint64(s.Step), 16}}
-			}
-		}},
-		{name: "one answer, which is right", steps: 4, step: late(1, func(p *Part) { p.Answers, p.Score = []Answer{{7, 16}}, 0.95 })},
-		{name: "cut", steps: 4, step: late(1, func(p *Part) { p.Truncated = 5 }), want: "truncation mcq/s from step 3: at 3 4\ntruncation open/s from step 3: at 3 4"},
-		{name: "KL", steps: 4, step: func(s *Step) {
-			if s.Step == 2 {
-				s.KL = number(1.5)
-			}
-		}, want: "kl_excursion from step 2: at 2"},
-		{name: "no reference", steps: 4, step: func(s *Step) { s.KL = nil }},
-		{name: "entropy falls", steps: 5, step: func(s *Step) {
-			if s.Step > 3 {
-				s.Entropy = number(0.1)
-			}
-		}, want: "entropy_excursion from step 4: at 4 5"},
-		{name: "entropy rises", steps: 2, step: func(s *Step) { s.Entropy = number(float64(4*s.Step) - 3.5) }, want: "entropy_excursion from step 2: at 2"},
-		{name: "held-out falls", steps: 12, step: func(s *Step) {
-			s.Reward = number(*s.Reward + 0.02*float64(s.Step))
-			s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.02}
-		}, want: "held_out_fall from step 6: at 6 7 8 9 10 11 12"}, // the evaluation after step 5; the reward is above that of steps 1 to 3
-		{name: "held-out falls with the reward", steps: 12, step: func(s *Step) {
-			s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.02}
-		}},
-		{name: "held-out falls by its noise", steps: 12, step: func(s *Step) {
-			s.Reward = number(*s.Reward + 0.02*float64(s.Step))
-			s.Evaluation = &Evaluation{Step: (s.Step - 1) / 5 * 5, Score: 0.6 - 0.1*float64((s.Step-1)/5), Error: 0.2}
-		}},
-		{name: "another task's gradient", steps: 8, step: func(s *Step) {
-			s.Gradients = []Gradient{{"mcq", []float64{1, -3}}, {"open", []float64{-3, 16}}}
-			late(4, func(p *Part) {
-				if p.Task == "mcq" {
-					p.Score -= 0.3
-				}
-			})(s)
-		}, want: "cross_task_interference mcq from step 6: at 6"}, // then the window before has fallen, too
-		{name: "another task's gradient, and no fall", steps: 8, step: func(s *Step) {
-			s.Gradients = []Gradient{{"mcq", []float64{1, -3}}, {"open", []float64{-3, 16}}}
-		}},
-		{name: "a fall of its own", steps: 8, step: late(4, func(p *Part) { p.Score -= 0.3 })},
-		{name: "a fall, and nothing measured", steps: 8, step: func(s *Step) {
-			s.Gradients = nil
-			late(4, func(p *Part) { p.Score -= 0.3 })(s)
-		}},
-	} {
+		})(s)
+	}, want: "cross_task_interference mcq from step 6: at 6"}, // then the window before has fallen, too
+	{name: "another task's gradient, and no fall", steps: 8, step: func(s *Step) {
+		s.Gradients = []Gradient{{"mcq", []float64{1, -3}}, {"open", []float64{-3, 16}}}
+	}},
+	{name: "a fall of its own", steps: 8, step: late(4, func(p *Part) { p.Score -= 0.3 })},
+	{name: "a fall, and nothing measured", steps: 8, step: func(s *Step) {
+		s.Gradients = nil
+		late(4, func(p *Part) { p.Score -= 0.3 })(s)
+	}},
+}
+
+func TestMonitors(t *testing.T) {
+	for _, test := range histories {
 		t.Run(test.name, func(t *testing.T) {
 			l := limits()
 			if test.limit != nil {
@@ -258,5 +261,45 @@ func TestEveryMonitor(t *testing.T) {
 	}
 	if !slices.IsSorted(spec.Monitors) {
 		t.Errorf("spec.Monitors is not in the order of the alphabet: %v", spec.Monitors)
+	}
+}
+
+// Every limit decides: some history has other findings under another value of it.
+func TestEveryLimit(t *testing.T) {
+	cases := map[string]struct {
+		history string
+		change  func(*spec.MonitorLimits)
+	}{
+		"Window":                {"no spread", func(l *spec.MonitorLimits) { l.Window = 4 }},
+		"Noise":                 {"form, and the task within its noise", func(l *spec.MonitorLimits) { l.Noise = 0.5 }},
+		"AdvantageCollapse":     {"no spread", func(l *spec.MonitorLimits) { l.AdvantageCollapse = 0 }},
+		"BMASSaturation":        {"BMAS saturates", func(l *spec.MonitorLimits) { l.BMASSaturation = 0.97 }},
+		"BMASSpread":            {"BMAS saturates", func(l *spec.MonitorLimits) { l.BMASSpread = 0.004 }},
+		"FormatOverfitting":     {"form without the task", func(l *spec.MonitorLimits) { l.FormatOverfitting = 0.3 }},
+		"InterferenceEvery":     {"another task's gradient", func(l *spec.MonitorLimits) { l.InterferenceEvery = 0 }},
+		"CrossTaskInterference": {"another task's gradient", func(l *spec.MonitorLimits) { l.CrossTaskInterference = -3 }},
+		"LengthDrift":           {"longer and no better", func(l *spec.MonitorLimits) { l.LengthDrift = 3 }},
+		"Repetition":            {"circles", func(l *spec.MonitorLimits) { l.Repetition = 0.6 }},
+		"OneAnswer":             {"one answer", func(l *spec.MonitorLimits) { l.OneAnswer = 0 }},
+		"HeldOutFall":           {"held-out falls", func(l *spec.MonitorLimits) { l.HeldOutFall = 20 }},
+		"KLExcursion":           {"KL", func(l *spec.MonitorLimits) { l.KLExcursion = 2 }},
+		"EntropyLow":            {"entropy falls", func(l *spec.MonitorLimits) { l.EntropyLow = 0.1 }},
+		"EntropyHigh":           {"entropy rises", func(l *spec.MonitorLimits) { l.EntropyHigh = 10 }},
+		"Truncation":            {"cut", func(l *spec.MonitorLimits) { l.Truncation = 0.4 }},
+	}
+	for name, c := range cases {
+		if _, ok := reflect.TypeFor[spec.MonitorLimits]().FieldByName(name); !ok {
+			t.Errorf("there is no limit %s", name)
+		}
+		at := slices.IndexFunc(histories, func(s sick) bool { return s.name == c.history })
+		l := limits()
+		before := run(t, l, histories[at], 0)
+		c.change(&l)
+		if after := run(t, l, histories[at], 0); slices.Equal(before, after) {
+			t.Errorf("%s: %s has the same findings: %v", name, c.history, after)
+		}
+	}
+	if n := reflect.TypeFor[spec.MonitorLimits]().NumField(); len(cases) != n {
+		t.Errorf("%d limits have a case, there are %d", len(cases), n)
 	}
 }

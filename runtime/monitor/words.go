@@ -16,7 +16,9 @@ func (f Finding) Text() string {
 	if steps := f.Step - f.Since + 1; steps > 1 {
 		fmt.Fprintf(&b, ", for %d steps", steps)
 	}
-	fmt.Fprintf(&b, "; %s", Remedy(f.Monitor))
+	if remedy := Remedy(f.Monitor); remedy != "" {
+		fmt.Fprintf(&b, "; %s", remedy)
+	}
 	return b.String()
 }
 
@@ -48,12 +50,14 @@ func (f Finding) measured() string {
 		return fmt.Sprintf("KL %.2f nats a token", f.Value)
 	case "entropy_excursion":
 		return fmt.Sprintf("entropy at %.2f of the first step's", f.Value)
-	default:
+	case "truncation":
 		return percent(f.Value) + " of completions cut at their longest length"
+	default: // of a table that another version wrote
+		return fmt.Sprintf("%.3g", f.Value)
 	}
 }
 
-// Remedy is what to try against what a monitor finds.
+// Remedy is what to try against what a monitor finds; empty for a name that there is not.
 func Remedy(monitor string) string {
 	switch monitor {
 	case "advantage_collapse":
@@ -76,7 +80,9 @@ func Remedy(monitor string) string {
 		return "lower learning_rate or raise kl"
 	case "entropy_excursion":
 		return "lower learning_rate; against a fall raise clip_high or entropy_bonus"
-	default:
+	case "truncation":
 		return "raise max_completion_tokens, or mask what is cut (truncated)"
+	default:
+		return ""
 	}
 }

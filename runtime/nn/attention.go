@@ -60,6 +60,35 @@ func (h Heads) Attend(q, k, v, mask *graph.Value) *graph.Value {
 	return graph.MatMul(graph.Softmax(scores), v, false, false, 1)
 }
 
+// Branches says which tokens see which where rows hold a stem and branches that see the stem and themselves: a prompt and its
+// completions. Queries are laid out in W windows of Q places: a branch in each, and the stem in others, cut to their length. The keys of
+// a window are the P tokens of the stem and its own Q. So a score is computed of few pairs that do not see each other. In a mask over
+// whole rows these are all but 1/branches of the pairs of branches, and cost grows with the square of their number.
+type Branches struct {
+	Index *graph.Value // [W, Q] int64, the token at each place, counted over all rows; any token at places that are left over
+	Place *graph.Value // [N*T] int64, the place of each token, counted over all windows
+	Stem  *graph.Value // [P] int64, the tokens of the stem; nil, with P = 0, for windows that share nothing
+	Seat  *graph.Value // [N*T] int64, the place in Stem of each of its tokens; any for others; nil without a stem
+	Mask  *graph.Value // [W, 1, Q, P+Q] additive; every query must see a key
+}
+
+// Attend is attention of queries [N, T, H*E] to keys and values [N, T, K*E]. mask is Heads.Mask of b.Mask. Returns [N, T, H*E].
+func (b Branches) Attend(h Heads, q, k, v, mask *graph.Value) *graph.Value {
+	flat := func(x *graph.Value) *graph.Value { return graph.Reshape(x, -1, x.Dim(2)) }
+	windows := func(x *graph.Value) *graph.Value { return graph.Permute(flat(x), b.Index, b.Place) } // [W, Q, ...]
+	keys := func(k *graph.Value) *graph.Value {                                                      // [W, K, P+Q, E]
+		if b.Stem == nil {
+			return h.Keys(windows(k))
+		}
+		stem := graph.Reshape(graph.Permute(flat(k), b.Stem, b.Seat), 1, -1, k.Dim(2)) // [1, P, K*E]
+		stem = graph.ExpandTo(h.Keys(stem), b.Index.Dim(0), h.KV, b.Stem.Dim(0), h.Width)
+		return graph.Concat(2, stem, h.Keys(windows(k)))
+	}
+	o := h.Merge(h.Attend(h.Queries(windows(q)), keys(k), keys(v), mask)) // [W, Q, H*E]
+	o = graph.Permute(flat(o), b.Place, graph.Reshape(b.Index, -1))       // [N*T, H*E]
+	return graph.Reshape(o, q.Dim(0), q.Dim(1), q.Dim(2))
+}
+
 // Scores is q k' / sqrt(E): [N, K, Q, E] and [N, K, S, E] to [N, K, Q, S].
 func (h Heads) Scores(q, k *graph.Value) *graph.Value {
 	return graph.MatMul(q, k, false, true, 1/math.Sqrt(float64(h.Width)))

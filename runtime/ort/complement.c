@@ -218,6 +218,10 @@ char* mixr_value(int type, const int64_t* dims, size_t rank, OrtValue** out) {
   return taken(api->CreateTensorAsOrtValue(host, dims, rank, (ONNXTensorElementDataType)type, out));
 }
 
+char* mixr_view(int type, void* data, size_t bytes, const int64_t* dims, size_t rank, OrtValue** out) {
+  return taken(api->CreateTensorWithDataAsOrtValue(memory, data, bytes, dims, rank, (ONNXTensorElementDataType)type, out));
+}
+
 char* mixr_value_info(OrtValue* v, int* type, int64_t* dims, size_t max, size_t* rank, void** data) {
   OrtTensorTypeAndShapeInfo* info;
   OrtStatus* s = api->GetTensorTypeAndShape(v, &info);

@@ -39,6 +39,8 @@ char* mixr_session_port(const OrtSession* s, int which, size_t index, char** nam
 void mixr_release_session(OrtSession* s);
 
 char* mixr_value(int type, const int64_t* dims, size_t rank, OrtValue** out);
+// mixr_view makes a value over memory that stays the caller's.
+char* mixr_view(int type, void* data, size_t bytes, const int64_t* dims, size_t rank, OrtValue** out);
 char* mixr_value_info(OrtValue* v, int* type, int64_t* dims, size_t max, size_t* rank, void** data);
 void mixr_release_value(OrtValue* v);
 

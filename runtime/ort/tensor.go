@@ -64,6 +64,31 @@ func (e *Engine) NewTensor(t graph.DType, shape ...int) (*Tensor, error) {
 	return x, nil
 }
 
+// View is a tensor of another shape over the first elements of t. It shares t's memory, which it does not keep alive: neither it nor a
+// binding that holds it may be used after t.Free. The caller frees it as well.
+func (t *Tensor) View(shape ...int) (*Tensor, error) {
+	if t.value == nil {
+		return nil, fmt.Errorf("ort: view of %s: the tensor was freed", t)
+	}
+	if len(shape) > maxRank {
+		return nil, fmt.Errorf("ort: view of %s: at most %d dimensions, got %d", t, maxRank, len(shape))
+	}
+	dims, count := make([]C.int64_t, maxRank), 1
+	for i, d := range shape {
+		if d < 0 || d > 0 && count > t.count/d {
+			return nil, fmt.Errorf("ort: view of %s: the tensor is smaller than %v", t, shape)
+		}
+		dims[i] = C.int64_t(d)
+		count *= d
+	}
+	var value *C.OrtValue
+	bytes := C.size_t(count * width[t.dtype])
+	if err := check(C.mixr_view(C.int(t.dtype), t.data, bytes, &dims[0], C.size_t(len(shape)), &value)); err != nil {
+		return nil, fmt.Errorf("ort: view of %s: %w", t, err)
+	}
+	return t.engine.adopt(value)
+}
+
 // adopt makes a tensor of a value of the library and releases the value if it cannot.
 func (e *Engine) adopt(value *C.OrtValue) (*Tensor, error) {
 	var dtype C.int

@@ -107,16 +107,17 @@ func (b *Binding) live() bool {
 	return true
 }
 
-// computeTraced runs the same tensors on the twin of the session. Its binding stays until the outputs that it allocated are taken, or
-// dropped.
+// computeTraced runs the same tensors on the twin of the session. Its binding stays until the outputs that it allocated, if any, are
+// taken or dropped.
 func (b *Binding) computeTraced(twin *Session, cpu *C.int64_t) (err error) {
 	if err := check(C.mixr_binding(twin.session, &b.traced)); err != nil {
 		return err
 	}
 	b.twin = twin
 	twin.open.Add(1)
+	waits := false // outputs that the run allocates do
 	defer func() {
-		if err != nil {
+		if err != nil || !waits {
 			b.dropTraced()
 		}
 	}()
@@ -135,6 +136,7 @@ func (b *Binding) computeTraced(twin *Session, cpu *C.int64_t) (err error) {
 			if t := b.outputs[name]; t != nil {
 				return C.mixr_bind_output(b.traced, n, t.value)
 			}
+			waits = true
 			return C.mixr_bind_output_auto(b.traced, n)
 		})
 		if err != nil {

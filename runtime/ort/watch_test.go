@@ -173,6 +173,13 @@ func TestTraceOddBindings(t *testing.T) {
 	out["y"].Free()
 	_, err = s.EndTrace()
 	check(t, err)
+
+	// Where the caller has bound all outputs there is nothing to take.
+	check(t, s.Trace(g, filepath.Join(t.TempDir(), "trace"), 1))
+	check(t, b.Output("y", tensor(t, e, graph.F32, 2, 3)))
+	check(t, b.Run())
+	_, err = s.EndTrace()
+	check(t, err)
 }
 
 func TestTraceErrors(t *testing.T) {

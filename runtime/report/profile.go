@@ -52,11 +52,17 @@ func ProfileText(w io.Writer, s Style, p *profile.Profile) error {
 	rows = append(rows, []string{"a step", number(p.WallS), "", ofTotal(ort, lane), ofTotal(host, lane), ofTotal(wait, lane), "", ""})
 	out.line("%s", s.grid(headers, rows))
 	out.line("shares are of the time of all lanes (%d); outside ONNX Runtime: %s", p.Workers, ofTotal(host+wait, lane))
+	if slices.Contains(p.Steps, p.Traced) {
+		out.notes([]string{"the operations were timed in the same step, which slows it down: a run of four steps measures them apart"})
+	}
 	if stolen := p.Stolen(); stolen > 0.05 {
-		out.notes([]string{fmt.Sprintf("other programs had the processor for %s of the time inside ONNX Runtime: measure again when they rest",
-			ofTotal(stolen, 1))})
+		out.notes([]string{fmt.Sprintf("other programs had the processor for %s of the time inside ONNX Runtime: measure again when they "+
+			"rest; of what it worked for this run, %s was outside ONNX Runtime", ofTotal(stolen, 1), ofTotal(host, host+ort*(1-stolen)))})
 	}
 	out.operations(p)
+	if p.Memory == nil {
+		return out.err
+	}
 	out.title("What the memory is for")
 	rows = nil
 	for _, m := range p.Memory {

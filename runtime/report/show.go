@@ -12,11 +12,11 @@ import (
 type Run struct {
 	Listing
 	Manifest table.Manifest `json:"manifest"`
-	Holder   *table.Holder  `json:"holder,omitempty"`   // the process that works on it now
-	Gain     *Gain          `json:"gain"`               // null for a run of stage eval, which trains nothing
-	Scores   *Evaluation    `json:"eval,omitempty"`     // of a run of stage eval
-	Findings []Finding      `json:"findings,omitempty"` // of the health monitors
-	Course   *Course        `json:"course,omitempty"`   // of a run that evaluates on its way
+	Holder   *table.Holder  `json:"holder,omitempty"` // the process that works on it now
+	Gain     *Gain          `json:"gain"`             // null for a run of stage eval, which trains nothing
+	Scores   *Evaluation    `json:"eval,omitempty"`   // of a run of stage eval
+	Findings []Finding      `json:"findings"`         // of the health monitors; null where none looked
+	Course   *Course        `json:"course,omitempty"` // of a run that evaluates on its way
 	Curves   []Curve        `json:"curves"`
 	Cost     Cost           `json:"cost"`
 

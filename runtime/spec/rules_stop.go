@@ -9,8 +9,8 @@ import (
 
 // ofRollouts are the stop metrics that supervised training does not have.
 var ofRollouts = []string{
-	"loss_policy", "loss_kl", "loss_entropy", "kl", "kl_penalty", "entropy_min", "entropy_max", "counted_frac", "correction_mean", "clip_low_frac", "clip_high_frac", "ratio_mean",
-	"reward_mean", "reward_std", "format_mean", "group_std_mean", "zero_std_frac", "adv_abs_mean", "n_dropped", "n_resampled", "trunc_frac",
+	"loss_policy", "loss_kl", "loss_entropy", "kl", "kl_penalty", "entropy_min", "entropy_max", "counted_frac", "correction_mean", "clip_low_frac",
+	"clip_high_frac", "ratio_mean", "reward_mean", "reward_std", "format_mean", "group_std_mean", "zero_std_frac", "adv_abs_mean", "n_dropped", "n_resampled", "trunc_frac",
 	"logp_gap_mean", "logp_gap_max", "filter_shift", "repeat_frac",
 }
 

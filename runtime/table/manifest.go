@@ -52,8 +52,8 @@ type Manifest struct {
 // Stop is why a run ended before its last step.
 type Stop struct {
 	Step  int     `json:"step"`
-	Rule  string  `json:"rule"`            // in words that no other rule has
-	Value float64 `json:"value,omitempty"` // of the rule's metric at that step
+	Rule  string  `json:"rule"`  // in words that no other rule has
+	Value float64 `json:"value"` // of what the rule looks at, when it last did
 }
 
 // Best is the evaluation whose policy was chosen.

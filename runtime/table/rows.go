@@ -100,12 +100,13 @@ type Completion struct {
 	Completion   string    `parquet:"completion"`
 	Extracted    *string   `parquet:"extracted,optional"` // the answer found in the completion; nil when none was found
 	Parsed       bool      `parquet:"parsed"`             // the reward could read the answer
-	Finish       string    `parquet:"finish,dict"`        // eos | length
+	Finish       string    `parquet:"finish,dict"`        // eos | length | stop
 	NumPromptTok int32     `parquet:"n_prompt_tok"`
 	NumTok       int32     `parquet:"n_tok"`
-	LogpSum      float64   `parquet:"logp_sum"` // sum of Logp, by the sampler, at the sampling temperature
+	LogpSum      float64   `parquet:"logp_sum"` // sum of Logp
 	TokenIDs     []int32   `parquet:"token_ids,list"`
-	Logp         []float32 `parquet:"logp,list"` // one a token
+	Logp         []float32 `parquet:"logp,list"`                        // one a token, by the distribution drawn from
+	OwnLogp      []float32 `parquet:"own_logp,optional,list" since:"3"` // by the policy's own distribution; nil where that was drawn from
 	Matching     *float64  `parquet:"matching,optional"`
 	Chart        *float64  `parquet:"chart,optional"`
 	IoU          *float64  `parquet:"iou,optional"`
@@ -148,7 +149,7 @@ type Eval struct {
 	Reward     float64  `parquet:"reward"`
 	Correct    *bool    `parquet:"correct,optional"` // nil where the task has no right or wrong
 	NumTok     int32    `parquet:"n_tok"`
-	Finish     string   `parquet:"finish,dict"` // eos | length
+	Finish     string   `parquet:"finish,dict"`               // eos | length
 	Greedy     *bool    `parquet:"greedy,optional" since:"3"` // the most probable token each time; nil in files before version 3
 }
 

@@ -21,6 +21,26 @@ type bound struct {
 // bind opens a binding of a session in which every input that weights holds is bound for good; outputs in fixed go to the given
 // tensors, all others are allocated by ONNX Runtime at each run.
 func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[string]*ort.Tensor) (*bound, error) {
+	out, err := bindInputs(e, s, g, weights)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range g.Outputs() {
+		if t := fixed[o.Name]; t != nil {
+			out.keep(out.binding.Output(o.Name, t))
+		} else {
+			out.keep(out.binding.OutputAuto(o.Name))
+		}
+	}
+	if out.err != nil {
+		out.binding.Close()
+		return nil, out.err
+	}
+	return out, nil
+}
+
+// bindInputs is bind without outputs: those that the caller does not bind are not given out.
+func bindInputs(e *ort.Engine, s *ort.Session, g *graph.Graph, weights map[string]*ort.Tensor) (*bound, error) {
 	b, err := s.NewBinding()
 	if err != nil {
 		return nil, err
@@ -29,13 +49,6 @@ func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[stri
 	for _, in := range g.Inputs() {
 		if t := weights[in.Name()]; t != nil {
 			out.set(in.Name(), t)
-		}
-	}
-	for _, o := range g.Outputs() {
-		if t := fixed[o.Name]; t != nil {
-			out.keep(b.Output(o.Name, t))
-		} else {
-			out.keep(b.OutputAuto(o.Name))
 		}
 	}
 	if out.err != nil {
@@ -77,8 +90,8 @@ func (b *bound) take(in *inputs) {
 	}
 }
 
-// run returns the outputs that ONNX Runtime allocated; the caller frees them with free.
-func (b *bound) run() (map[string]*ort.Tensor, error) {
+// compute runs the graph. The outputs are in the tensors that they are bound to.
+func (b *bound) compute() error {
 	err := b.err
 	b.err = nil
 	if err == nil {
@@ -90,7 +103,12 @@ func (b *bound) run() (map[string]*ort.Tensor, error) {
 		t.Free()
 	}
 	b.temp = b.temp[:0]
-	if err != nil {
+	return err
+}
+
+// run returns the outputs that ONNX Runtime allocated; the caller frees them with free.
+func (b *bound) run() (map[string]*ort.Tensor, error) {
+	if err := b.compute(); err != nil {
 		return nil, err
 	}
 	out, err := b.binding.Outputs()

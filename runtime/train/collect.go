@@ -56,11 +56,17 @@ func (r *runner) collect(ctx context.Context, step int, rec *record) (drawn []*g
 // draw samples and scores one group an example. place is that of the first in the stream of prompts that the seed belongs to.
 func (r *runner) draw(ctx context.Context, step int, seed uint64, batch []data.Example, place int, rec *record) ([]*group, error) {
 	o, groups := r.exp.GRPO, make([]*group, len(batch))
-	spent, err := r.each(ctx, rolloutPhase, len(batch), func(l *lane, i int) (err error) {
-		groups[i], err = r.rollout(l, batch[i], sampling{
-			seed: seed, first: (place + i) * o.GroupSize, count: o.GroupSize,
-			temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
-		})
+	spans := batches(len(batch), o.GroupSize)
+	spent, err := r.each(ctx, rolloutPhase, len(spans), func(l *lane, i int) error {
+		examples := batch[spans[i].from:spans[i].to]
+		samplings := make([]sampling, len(examples))
+		for j, ex := range examples {
+			s := r.sampling(l, ex, o.Sampling, o.Temperature, o.MaxCompletionTokens)
+			s.seed, s.first, s.count = seed, (place+spans[i].from+j)*o.GroupSize, o.GroupSize
+			samplings[j] = s
+		}
+		drawn, err := r.rolloutAll(l, examples, samplings)
+		copy(groups[spans[i].from:], drawn)
 		return err
 	})
 	addSeconds(&rec.timing.RolloutS, spent)

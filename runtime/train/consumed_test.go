@@ -27,7 +27,8 @@ const (
 	tinySFT = "tiny_sft.cue"
 )
 
-// fieldCases holds at least one case for every field of an experiment but those of rewards, which have their own test, and of elsewhere.
+// fieldCases holds at least one case for every field of an experiment but those of rewards and of grpo.monitors, which have their own tests
+// (of the latter TestEveryLimit of package monitor), and of elsewhere.
 var fieldCases = []fieldCase{
 	{set: `stage="eval"`},
 	{set: `seed=2`},
@@ -53,6 +54,8 @@ var fieldCases = []fieldCase{
 	{set: `prompt.max_pixels=3136`},
 	{set: `prompt.min_pixels=12544`},
 	{set: `route.yesno="iou"`}, {set: `route.mcq="iou"`}, {set: `route.chart="iou"`}, {set: `route.grounding="bmas"`}, {set: `route.open="text"`},
+	{set: `stop_when=[{metric:"lr",above:0}]`},
+	{set: `grpo.monitors.interference_every=1`, with: `grpo.batch_size=20`},
 	{set: `checkpoint.every=1`},
 	{set: `checkpoint.keep=1`, with: `checkpoint.every=1`},
 
@@ -60,6 +63,9 @@ var fieldCases = []fieldCase{
 	{set: `eval.samples=3`, with: `eval.examples=1 eval.temperature=1`},
 	{set: `eval.temperature=1`, with: `eval.examples=1`},
 	{set: `eval.max_completion_tokens=1`, with: `eval.examples=1`},
+	{set: `eval.every=1`, with: `eval.examples=1`},
+	{set: `eval.greedy=true`, with: evalDraws},
+	{set: `eval.keep_best="reward"`, with: evalDraws + ` eval.every=1 grpo.learning_rate=0.5`},
 	{set: `eval.repetition_penalty=5`, with: evalDraws},
 	{set: `eval.top_k=2`, with: evalDraws},
 	{set: `eval.top_p=0.1`, with: evalDraws},
@@ -123,14 +129,14 @@ var fieldCases = []fieldCase{
 
 const (
 	evalDraws = `eval.examples=1 eval.temperature=1 eval.samples=4`
-	adapted   = `policy.freeze=["vision","merger"] policy.lora={rank:4}`
+	adapted   = `policy.lora={rank:4}`
 )
 
 // optimizerCases are those of the fields that both stages have.
 func optimizerCases(block string) (out []fieldCase) {
 	for _, c := range []fieldCase{
 		{set: `learning_rate=2e-3`}, {set: `schedule="linear"`}, {set: `warmup_frac=0.9`}, {set: `weight_decay=0.5`}, {set: `adam_beta1=0.5`},
-		{set: `adam_beta2=0.5`}, {set: `adam_eps=1e-3`}, {set: `grad_clip=1e-3`}, {set: `module_rate.vision=3`}, {set: `module_rate.merger=3`},
+		{set: `adam_beta2=0.5`}, {set: `adam_eps=1e-3`}, {set: `grad_clip=1e-3`}, {set: `module_rate.vision=3`, with: `policy.freeze=[]`}, {set: `module_rate.merger=3`, with: `policy.freeze=[]`},
 		{set: `module_rate.embedding=3`}, {set: `module_rate.decoder=3`}, {set: `module_rate.adapter=3`, with: adapted},
 	} {
 		out = append(out, fieldCase{block + "." + c.set, c.with})
@@ -141,7 +147,8 @@ func optimizerCases(block string) (out []fieldCase) {
 // elsewhere are the fields that are read outside of a run's results.
 var elsewhere = map[string]string{
 	"schema": "one value", "name": "names the folder and the manifest", "notes": "is kept with the run",
-	"grpo.skip_limit": "TestSkip", "sft.skip_limit": "TestSkip",
+	"grpo.skip_limit": "TestRunEndsAfterSkippedUpdates", "sft.skip_limit": "TestRunEndsAfterSkippedUpdates",
+	"eval.pass_k": "is read by package report",
 }
 
 // TestEveryFieldIsRead runs a trial with and without each field of an experiment. What counts is what the trial leaves: its compiled
@@ -150,6 +157,9 @@ var elsewhere = map[string]string{
 func TestEveryFieldIsRead(t *testing.T) {
 	w := newWorld(t)
 	w.write("other.cue", strings.Replace(readText(t, w.path("card.cue")), "train.jsonl", "test.jsonl", 1))
+	if once, again := w.leaves(tiny), w.leaves(tiny); once != again {
+		t.Fatal("the same trial leaves something else each time: the test shows nothing")
+	}
 	known := map[string]string{} // digests of trials that several cases compare with
 	seen := map[string]bool{}
 	for _, c := range slices.Concat(fieldCases, optimizerCases("grpo"), optimizerCases("sft")) {
@@ -174,7 +184,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		}
 	}
 	for _, path := range fieldPaths(reflect.TypeFor[spec.Experiment](), "") {
-		if !seen[path] && elsewhere[path] == "" && !strings.HasPrefix(path, "rewards.") {
+		if !seen[path] && elsewhere[path] == "" && !strings.HasPrefix(path, "rewards.") && !strings.HasPrefix(path, "grpo.monitors.") {
 			t.Errorf("%s: no case shows that it is read", path)
 		}
 	}
@@ -187,8 +197,8 @@ func TestEveryFieldIsRead(t *testing.T) {
 
 // small makes the trials of TestEveryFieldIsRead short.
 var small = map[string][]string{
-	tiny:    {"grpo.steps=2", "grpo.max_completion_tokens=4", "eval.examples=0", "eval.max_completion_tokens=3"},
-	tinySFT: {"sft.steps=2", "eval.examples=0"},
+	tiny:    {frozen, "grpo.steps=2", "grpo.max_completion_tokens=4", "eval.examples=0", "eval.max_completion_tokens=3"},
+	tinySFT: {frozen, "sft.steps=2", "eval.examples=0"},
 }
 
 // opened is an experiment of the world, or the mistake that stops it.
@@ -237,8 +247,8 @@ func (w *world) leaves(file string, sets ...string) string {
 	h := sha256.New()
 	check(w.t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		name := filepath.Base(path)
-		if err != nil || d.IsDir() || name == table.Name[table.Timing]()+".parquet" || name == "run.json" {
-			return err
+		if err != nil || d.IsDir() || slices.Contains([]string{table.Name[table.Timing]() + ".parquet", "run.json", "lock"}, name) {
+			return err // clocks, processes and machines
 		}
 		b, err := os.ReadFile(path)
 		fmt.Fprintln(h, strings.TrimPrefix(path, dir), len(b))

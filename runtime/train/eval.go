@@ -38,42 +38,68 @@ func (r *runner) evaluate(ctx context.Context, step int, when string) ([]table.E
 		name += " " + when
 	}
 	phase := r.phase(name, len(examples))
-	err := ordered(ctx, len(examples), len(r.lanes), 2*len(r.lanes), func(lane, i int) ([]table.Eval, error) {
-		return r.evaluateExample(r.lanes[lane], examples[i], step, when)
+	spans := batches(len(examples), o.Samples)
+	err := ordered(ctx, len(spans), len(r.lanes), 2*len(r.lanes), func(lane, i int) ([]table.Eval, error) {
+		return r.evaluateExamples(r.lanes[lane], examples[spans[i].from:spans[i].to], step, when)
 	}, func(i int, v []table.Eval) error {
 		rows = append(rows, v...)
-		phase(i+1, nil)
+		phase(spans[i].to, nil)
 		return nil
 	}, nil)
 	return rows, err
 }
 
-func (r *runner) evaluateExample(l *lane, ex data.Example, step int, when string) ([]table.Eval, error) {
+// evaluateExamples samples completions of examples side by side: the rows of each in turn, those of its samples and then the greedy one.
+func (r *runner) evaluateExamples(l *lane, examples []data.Example, step int, when string) (rows []table.Eval, err error) {
 	o := r.exp.Eval
-	s := sampling{
-		seed: r.exp.Seed ^ evalStream, count: o.Samples, temperature: o.Temperature, maxTokens: o.MaxCompletionTokens, stop: r.stop,
+	sampled, err := r.evaluateSamples(l, examples, o.Samples, o.Temperature)
+	if err != nil {
+		return nil, err
 	}
-	rows, err := r.evaluateSamples(l, ex, s)
-	if err == nil && o.Greedy {
-		s.count, s.temperature = 1, 0
-		var beside []table.Eval
-		if beside, err = r.evaluateSamples(l, ex, s); err == nil {
-			beside[0].Sample = -1
-			rows = append(rows, beside...)
+	var beside [][]table.Eval
+	if o.Greedy {
+		if beside, err = r.evaluateSamples(l, examples, 1, 0); err != nil {
+			return nil, err
+		}
+	}
+	for i := range examples {
+		rows = append(rows, sampled[i]...)
+		if o.Greedy {
+			beside[i][0].Sample = -1
+			rows = append(rows, beside[i]...)
 		}
 	}
 	for i := range rows {
 		rows[i].Step, rows[i].When = int32(step), when
 	}
-	return rows, err
+	return rows, nil
 }
 
-// evaluateSamples samples and scores completions of an example, a row each without step and when.
-func (r *runner) evaluateSamples(l *lane, ex data.Example, s sampling) ([]table.Eval, error) {
-	g, err := r.rollout(l, ex, s)
+// evaluateSamples samples and scores completions of examples, by example, a row each without step and when.
+func (r *runner) evaluateSamples(l *lane, examples []data.Example, count int, temperature float64) (rows [][]table.Eval, err error) {
+	samplings := make([]sampling, len(examples))
+	for i, ex := range examples {
+		s := r.sampling(l, ex, r.exp.Eval.Sampling, temperature, r.exp.Eval.MaxCompletionTokens)
+		s.seed, s.count = r.exp.Seed^evalStream, count
+		samplings[i] = s
+	}
+	groups, err := r.rolloutAll(l, examples, samplings)
 	if err != nil {
 		return nil, err
 	}
+	for _, g := range groups {
+		of, err := r.evalRows(l, g, temperature == 0)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, of)
+	}
+	return rows, nil
+}
+
+// evalRows scores the completions of a group.
+func (r *runner) evalRows(l *lane, g *group, greedy bool) ([]table.Eval, error) {
+	ex := g.prompt.example
 	if err := g.reward(l, 1); err != nil {
 		return nil, err
 	}
@@ -81,7 +107,6 @@ func (r *runner) evaluateSamples(l *lane, ex data.Example, s sampling) ([]table.
 	if err != nil {
 		return nil, err
 	}
-	greedy := s.temperature == 0
 	var rows []table.Eval
 	for j, c := range g.completions {
 		res := g.results[j]

@@ -3,7 +3,6 @@ package train
 import (
 	"slices"
 
-	"mixr/runtime/data"
 	"mixr/runtime/reward"
 )
 
@@ -25,32 +24,6 @@ type group struct {
 	kl        [][]float64 // by completion and token, of the penalty
 	advantage []float64   // by completion
 	mean, std float64     // of the group's rewards, less penalties
-}
-
-// rollout renders one example and samples its completions.
-func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
-	p, err := l.prompter.render(ex)
-	if err != nil {
-		return nil, err
-	}
-	return r.sampleGroup(l, p, s)
-}
-
-// sampleGroup samples the completions of a rendered prompt.
-func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
-	g := &group{prompt: p}
-	features, err := r.model.features(l.policy.vision, g.prompt)
-	if err != nil {
-		return nil, err
-	}
-	defer features.Free()
-	if g.completions, err = r.model.sample(l, g.prompt, features, s); err != nil {
-		return nil, err
-	}
-	if features != nil && !r.model.program.TrainsVision {
-		g.features = append(g.features, features.Float32()...)
-	}
-	return g, nil
 }
 
 // reward scores each completion. progress is step / steps of the training, 1 in an evaluation.
@@ -95,7 +68,7 @@ func (r *runner) logp(l *lane, s *side, g *group, temperature float64) ([]float3
 // the group's among those of all updates, by which adapters drop inputs in a layered pass; noPlace drops none.
 func (r *runner) scores(l *lane, s *side, g *group, temperature float64, place int) (logp, entropy []float32, err error) {
 	m, sequences := r.model, []sequence{g.sequence()}
-	rows := pack(m.program.Model.Decoder(), sequences)
+	rows := packGroup(m.program.Model.Decoder(), sequences[0])
 	if m.program.Layered != nil {
 		p, err := m.openPass(l, s, rows, g.features, g.prompt)
 		if err != nil {

@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"mixr/runtime/table"
@@ -62,13 +63,19 @@ func (r *runner) sums(t *testing.T, g *group) []float64 {
 	return out
 }
 
+// losses are all that there are, each with what it needs.
+var losses = []string{
+	"grpo.loss=grpo", "grpo.loss=dr_grpo", "grpo.loss=bnpo", "grpo.loss=dapo", "grpo.loss=gspo", "grpo.loss=luspo", "grpo.loss=cispo grpo.ratio_cap=5",
+	"grpo.loss=sapo", "grpo.loss=dapo grpo.level=sequence grpo.correction=token_truncate",
+}
+
 // One rewarded completion in a group: an update makes it more probable and the others less; with the rewards' sign flipped
 // the other way round. For every loss.
 func TestUpdateMovesTowardsTheRewarded(t *testing.T) {
 	w := newWorld(t)
-	for _, loss := range []string{"grpo", "dr_grpo", "bnpo", "dapo"} {
+	for _, loss := range losses {
 		for _, sign := range []float64{1, -1} {
-			in := w.open("tiny.cue", "grpo.loss="+loss, "grpo.kl=0", "grpo.learning_rate=2e-4")
+			in := w.open("tiny.cue", append(strings.Fields(loss), frozen, "grpo.kl=0", "grpo.learning_rate=2e-4")...)
 			r := w.prepared(in)
 			g, best := oneGroup(t, w, r)
 			for j := range g.advantage {
@@ -94,28 +101,35 @@ func TestUpdateMovesTowardsTheRewarded(t *testing.T) {
 	}
 }
 
-// A group whose rewards are equal teaches nothing: without KL and weight decay the parameters keep their bits.
+// A group whose rewards are equal teaches nothing: without KL, entropy bonus and weight decay the parameters keep their bits, whatever the
+// loss, also where the policy is not the one any more that sampled.
 func TestEqualRewardsLeaveThePolicy(t *testing.T) {
 	w := newWorld(t)
-	r := w.prepared(w.open("tiny.cue", "grpo.kl=0", "grpo.iterations=2"))
-	g, _ := oneGroup(t, w, r)
-	for j := range g.results {
-		g.results[j].Reward = 0.75
-	}
-	advantaged(t, r, g)
-	before := map[string][]float32{}
-	for name, x := range r.model.weights {
-		before[name] = append([]float32(nil), x.Float32()...)
-	}
-	for i := range 2 {
-		if u := r.testUpdate(t, i, g); u.gradNorm != 0 || u.loss != 0 {
-			t.Errorf("update %d: loss %v, gradient norm %v, want 0", i, u.loss, u.gradNorm)
+	for _, loss := range append(losses, "grpo.entropy_share=0.5", "grpo.correction=sequence_mask", "grpo.off_policy_drift=1e-6",
+		"grpo.advantage.combine=normalize_then_sum", "grpo.advantage.scale=task", "grpo.advantage.baseline=leave_one_out grpo.advantage.scale=none") {
+		r := w.prepared(w.open("tiny.cue", append(strings.Fields(loss), frozen, "grpo.kl=0", "grpo.iterations=2")...))
+		g, _ := oneGroup(t, w, r)
+		for j := range g.results {
+			g.results[j] = g.results[0]
 		}
-	}
-	for name, x := range r.model.weights {
-		for i, v := range x.Float32() {
-			if math.Float32bits(v) != math.Float32bits(before[name][i]) {
-				t.Fatalf("%s[%d] went from %v to %v", name, i, before[name][i], v)
+		advantaged(t, r, g)
+		for i := range g.old { // as if the policy had moved
+			g.old[i] += 0.1 * float32(i%5-2)
+		}
+		before := map[string][]float32{}
+		for name, x := range r.model.weights {
+			before[name] = append([]float32(nil), x.Float32()...)
+		}
+		for i := range 2 {
+			if u := r.testUpdate(t, i, g); u.gradNorm != 0 || u.loss != 0 {
+				t.Errorf("%s, update %d: loss %v, gradient norm %v, want 0", loss, i, u.loss, u.gradNorm)
+			}
+		}
+		for name, x := range r.model.weights {
+			for i, v := range x.Float32() {
+				if math.Float32bits(v) != math.Float32bits(before[name][i]) {
+					t.Fatalf("%s: %s[%d] went from %v to %v", loss, name, i, before[name][i], v)
+				}
 			}
 		}
 	}

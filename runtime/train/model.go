@@ -1,7 +1,6 @@
 package train
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -98,8 +97,7 @@ type lane struct {
 	policy, reference         side
 	prefill, decode, gradient *bound
 	parts                     map[*graph.Graph]*bound // of a layered program; their weights are bound for each run
-	caches                    map[string]*ort.Tensor  // own_k.i, own_v.i of the decode step
-	rows, tokens              int                     // their G and C
+	caches                    int64                   // bytes of keys and values that a batch had at most, for a profile
 }
 
 // side is the policy as it is, or as it was at the start, to score with. Graphs that are not needed are nil.
@@ -110,7 +108,7 @@ type side struct {
 
 // openLane binds every session of the model once more.
 func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error) {
-	l := &lane{prompter: render, scorer: scorer, caches: map[string]*ort.Tensor{}, parts: map[*graph.Graph]*bound{}}
+	l := &lane{prompter: render, scorer: scorer, parts: map[*graph.Graph]*bound{}}
 	l.policy.weights, l.reference.weights = m.weights, m.reference
 	p := m.program
 	for _, b := range []struct {
@@ -135,6 +133,11 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 			return nil, err
 		}
 	}
+	var err error
+	if l.decode, err = bindInputs(m.engine, m.sessions[p.Decode.Name()], p.Decode, m.weights); err != nil {
+		l.Close()
+		return nil, err
+	}
 	for _, g := range p.Layered.Graphs() {
 		b, err := bind(m.engine, m.sessions[g.Name()], g, nil, nil)
 		if err != nil {
@@ -146,48 +149,8 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 	return l, nil
 }
 
-// cache makes room for G completions of up to C tokens and binds the decode session to it, in place. A new tensor is zero, and must
-// be here: masked places count with probability 0, which only a finite value turns into 0.
-func (m *model) cache(l *lane, g, c int) error {
-	if l.decode != nil && l.rows == g && l.tokens == c {
-		return nil
-	}
-	l.closeDecode()
-	config := m.program.Model.Decoder()
-	fixed := map[string]*ort.Tensor{}
-	for i := range config.Layers {
-		for _, name := range []string{fmt.Sprintf("own_k.%d", i), fmt.Sprintf("own_v.%d", i)} {
-			t, err := m.engine.NewTensor(graph.F32, g, config.KVHeads, c, config.HeadWidth)
-			if err != nil {
-				return err
-			}
-			l.caches[name], fixed["o."+name] = t, t
-		}
-	}
-	bound := map[string]*ort.Tensor{}
-	for _, set := range []map[string]*ort.Tensor{m.weights, l.caches} {
-		for name, t := range set {
-			bound[name] = t
-		}
-	}
-	var err error
-	l.decode, err = bind(m.engine, m.sessions["decode"], m.program.Decode, bound, fixed)
-	l.rows, l.tokens = g, c
-	return err
-}
-
-func (l *lane) closeDecode() {
-	if l.decode != nil {
-		l.decode.binding.Close()
-		l.decode = nil
-	}
-	free(l.caches)
-	clear(l.caches)
-}
-
 func (l *lane) Close() {
-	l.closeDecode()
-	whole := []*bound{l.policy.vision, l.reference.vision, l.prefill, l.policy.score, l.reference.score, l.gradient}
+	whole := []*bound{l.policy.vision, l.reference.vision, l.prefill, l.decode, l.policy.score, l.reference.score, l.gradient}
 	for _, b := range slices.AppendSeq(whole, maps.Values(l.parts)) {
 		if b != nil {
 			b.binding.Close()

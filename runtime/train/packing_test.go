@@ -114,7 +114,7 @@ func (r *runner) lessons(t *testing.T, examples []data.Example, place int) (less
 		p, err := render.render(ex)
 		check(t, err)
 		target := append(render.tok.Encode(ex.Target), r.in.Policy.Model.EndOfTurn())
-		lessons = append(lessons, &lesson{example: ex, prompt: p, target: target, place: place + i, row: i})
+		lessons = append(lessons, &lesson{example: ex, prompt: p, target: target, place: place + i, window: i})
 	}
 	return lessons
 }
@@ -149,7 +149,7 @@ func unitGradientsSumToTheWhole(t *testing.T, tolerance float64, overrides ...st
 		}
 		return loss, sum
 	}
-	wantLoss, want := gradient(ownRows(lessons))
+	wantLoss, want := gradient(ofEqualLength(lessons))
 	norm := 0.0
 	for _, g := range want {
 		for _, v := range g {
@@ -160,30 +160,38 @@ func unitGradientsSumToTheWhole(t *testing.T, tolerance float64, overrides ...st
 	if norm < 0.01 {
 		t.Fatalf("gradient norm %v: the case tests nothing", norm)
 	}
-	rows := func(size int) [][]*lesson { // units of that many examples, in order, each in a row of its own
+	apart := func(size int) [][]*lesson { // units of that many examples, in order, each in a window of its own
 		units := slices.Collect(slices.Chunk(lessons, size))
 		for _, unit := range units {
 			for i, x := range unit {
-				x.row = i
+				x.window = i
 			}
 		}
 		return units
 	}
 	for _, c := range []struct {
-		name  string
-		units func() [][]*lesson
-		n     int // units
+		name    string
+		units   func() [][]*lesson
+		n       int // units
+		windows int // of the first one
 	}{
-		{"rows of one", func() [][]*lesson { return rows(1) }, 7},
-		{"two rows", func() [][]*lesson { return rows(2) }, 4},
-		{"five rows", func() [][]*lesson { return rows(5) }, 2},
-		{"packed, some in a row", func() [][]*lesson { return sharedRows(lessons, 2*longest) }, 0},
-		{"packed, all in a row", func() [][]*lesson { return sharedRows(lessons, sum) }, 1},
-		{"packed, none fits", func() [][]*lesson { return sharedRows(lessons, 1) }, 7},
+		{"alone", func() [][]*lesson { return apart(1) }, 7, 1},
+		{"by two", func() [][]*lesson { return apart(2) }, 4, 2},
+		{"by five", func() [][]*lesson { return apart(5) }, 2, 5},
+		{"some packed", func() [][]*lesson { return packed(lessons, 2*longest) }, 3, 3},
+		{"all packed", func() [][]*lesson { return packed(lessons, sum) }, 1, 6},
+		{"none fits", func() [][]*lesson { return packed(lessons, 1) }, 7, 1},
+		{"in one window", func() [][]*lesson {
+			for _, x := range lessons {
+				x.window = 0
+			}
+			return [][]*lesson{lessons}
+		}, 1, 1},
 	} {
 		units := c.units()
-		if c.n > 0 && len(units) != c.n || c.n == 0 && (len(units) < 2 || len(units) > 5) {
-			t.Errorf("%s: %d units", c.name, len(units))
+		windows := 1 + slices.MaxFunc(units[0], func(a, b *lesson) int { return a.window - b.window }).window
+		if len(units) != c.n || windows != c.windows {
+			t.Errorf("%s: %d units, %d windows in the first, want %d and %d", c.name, len(units), windows, c.n, c.windows)
 		}
 		loss, got := gradient(units)
 		if math.Abs(loss-wantLoss) > 1e-6*wantLoss {
@@ -207,8 +215,8 @@ func unitGradientsSumToTheWhole(t *testing.T, tolerance float64, overrides ...st
 	}
 }
 
-// What dropout drops of a token does not depend on the row in which it stands, nor on what stands there with it.
-func TestDropoutKeysOfPackedRows(t *testing.T) {
+// What dropout drops of a token does not depend on the unit in which it stands, nor on what stands there with it.
+func TestDropoutKeysOfPackedExamples(t *testing.T) {
 	w := newWorld(t)
 	in := w.open("tiny_sft.cue", frozen, "policy.lora={rank: 4, dropout: 0.3}")
 	r := w.prepared(in)
@@ -221,26 +229,26 @@ func TestDropoutKeysOfPackedRows(t *testing.T) {
 			for _, x := range unit {
 				sequences = append(sequences, x.sequence())
 			}
-			packed := pack(c, sequences)
-			all := r.dropoutKeys(packed, sequences)
-			for i, of := range packed.origin {
+			rows := r.model.pack(sequences)
+			all := r.dropoutKeys(rows, sequences)
+			for i, of := range rows.origin {
 				for layer := range c.Layers {
-					out[token{sequences[of.sequence].place, of.completion, of.position, layer}] = all[layer*packed.n*packed.t+i]
+					out[token{sequences[of.sequence].place, of.completion, of.position, layer}] = all[layer*rows.n*rows.t+i]
 				}
 			}
 		}
 		return out
 	}
 	lessons := r.lessons(t, in.Data.Train("mcq"), 3)
-	apart, packed := keys(ownRows(lessons)), keys(sharedRows(lessons, 1<<20))
-	if !maps.Equal(apart, packed) || len(apart) < 100 {
-		t.Errorf("%d keys in rows of their own, %d in a shared one, not all equal", len(apart), len(packed))
+	apart, together := keys(packed(lessons, 1)), keys(packed(lessons, 1<<20))
+	if !maps.Equal(apart, together) || len(apart) < 100 {
+		t.Errorf("%d keys in units of one, %d in a shared one, not all equal", len(apart), len(together))
 	}
 }
 
-// A batch is packed in order, into the first row with room; one that is too long has a row for itself. Of rows of their own, the longest
-// come first, and equal ones in order.
-func TestRowsOfABatch(t *testing.T) {
+// A batch is packed in order, into the first unit with room, and a unit into windows as long as its longest example; one that is too long
+// is a unit. Without packing, the longest come first, and equal ones in order.
+func TestUnitsOfABatch(t *testing.T) {
 	batch := func(lengths ...int) (lessons []*lesson) {
 		for i, n := range lengths {
 			p := &prompt{Prompt: models.TextPrompt(make([]int, n-1))}
@@ -251,16 +259,25 @@ func TestRowsOfABatch(t *testing.T) {
 	show := func(units [][]*lesson) (s string) {
 		for _, unit := range units {
 			for _, x := range unit {
-				s += fmt.Sprintf("%d@%d ", x.place, x.row)
+				s += fmt.Sprintf("%d@%d ", x.place, x.window)
 			}
 			s += "| "
 		}
 		return s
 	}
-	if got, want := show(sharedRows(batch(5, 4, 6, 3, 12, 2, 1), 10)), "0@0 1@0 6@0 | 2@0 3@0 | 4@0 | 5@0 | "; got != want {
-		t.Errorf("packed: %s, want %s", got, want)
+	for _, c := range []struct {
+		lengths []int
+		tokens  int
+		want    string
+	}{
+		{[]int{5, 4, 6, 3, 12, 2, 1}, 10, "0@0 1@1 6@1 | 2@0 3@1 | 4@0 | 5@0 | "},
+		{[]int{9, 2, 3, 4, 30, 5, 2}, 25, "0@0 1@1 2@1 3@1 5@2 6@2 | 4@0 | "},
+	} {
+		if got := show(packed(batch(c.lengths...), c.tokens)); got != c.want {
+			t.Errorf("%v packed: %s, want %s", c.lengths, got, c.want)
+		}
 	}
-	if got, want := show(ownRows(batch(5, 7, 6, 5, 9, 2, 7, 3, 4, 5))), "4@0 1@1 6@2 2@3 0@4 3@5 9@6 8@7 | 7@0 5@1 | "; got != want {
+	if got, want := show(ofEqualLength(batch(5, 7, 6, 5, 9, 2, 7, 3, 4, 5))), "4@0 1@1 6@2 2@3 0@4 3@5 9@6 8@7 | 7@0 5@1 | "; got != want {
 		t.Errorf("apart: %s, want %s", got, want)
 	}
 }

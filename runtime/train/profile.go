@@ -185,9 +185,19 @@ func (p *profiler) ran(run ort.Run) {
 // runs more often only every n-th run is traced.
 const mostEvents = 100_000
 
+// tracePrefix begins the names of ONNX Runtime's traces, which are there while a step is traced.
+const tracePrefix = "trace-"
+
 // trace has the nodes of every graph timed from now on.
 func (p *profiler) trace() error {
 	if err := os.MkdirAll(p.folder(), 0o755); err != nil {
+		return fmt.Errorf("profile: %w", err)
+	}
+	left, err := filepath.Glob(filepath.Join(p.folder(), tracePrefix+"*")) // by a process that died
+	for _, file := range left {
+		err = errors.Join(err, os.Remove(file))
+	}
+	if err != nil {
 		return fmt.Errorf("profile: %w", err)
 	}
 	for _, g := range p.r.model.program.Graphs() {
@@ -195,8 +205,8 @@ func (p *profiler) trace() error {
 		if s == nil {
 			continue
 		}
-		runs := p.runs(g.Name()).n / max(p.timed(), 1)
-		if err := s.Trace(g, filepath.Join(p.folder(), "trace-"+g.Name()), max(1, runs*g.Nodes()/mostEvents)); err != nil {
+		events := p.runs(g.Name()).n / max(p.timed(), 1) * g.Nodes()
+		if err := s.Trace(g, filepath.Join(p.folder(), tracePrefix+g.Name()), 1+events/mostEvents); err != nil {
 			return err
 		}
 	}
@@ -285,18 +295,20 @@ func (p *profiler) held() (parts []profile.Part, err error) {
 	add("gradient", sizeOf(m.sum), "summed over the units of an update")
 	caches := int64(0)
 	for _, l := range p.r.lanes {
-		caches += sizeOf(l.caches)
+		caches += l.caches
 	}
-	add("caches", caches, "keys and values of completions at work, on all lanes")
+	if caches > 0 { // gone by now
+		parts = append(parts, profile.Part{Name: "caches", Bytes: caches, What: "keys and values at most, on all lanes, while completions are sampled"})
+	}
 	for _, s := range m.sessions {
 		held, _, err := s.Arena()
 		if err != nil {
 			return nil, err
 		}
-		add("arena", held, "ONNX Runtime's: activations, gradients in flight, what graphs put out")
+		add("arena", held, "ONNX Runtime's, touched or not: activations, gradients in flight, what graphs put out")
 		break // all sessions share it
 	}
-	add("program", rest, "the rest: libraries, sessions, Go's heap with examples and rows")
+	add("program", rest, "the rest of what is resident: libraries, sessions, Go's heap; less what of the arena was never touched")
 	return parts, nil
 }
 

@@ -87,7 +87,13 @@ func TestProfile(t *testing.T) {
 	w := newWorld(t)
 	in := w.open("tiny.cue", "grpo.steps=5", frozen)
 	plain := w.finished(in, Options{Workers: 2})
-	dir := w.finished(in, Options{Workers: 2, Profile: true, Warn: func(text string) { t.Error(text) }})
+	dir := filepath.Join(t.TempDir(), "run")
+	check(t, w.run(t.Context(), in, dir, Options{Workers: 2, Profile: true, Warn: func(text string) { t.Error(text) }, Progress: func(e Event) {
+		if e.Phase == "train" && e.Done == 1 { // a trace that a process left that died
+			check(t, os.MkdirAll(filepath.Join(dir, profile.Folder), 0o755))
+			check(t, os.WriteFile(filepath.Join(dir, profile.Folder, tracePrefix+"decode_old.json"), nil, 0o644))
+		}
+	}}))
 	sameResults(t, "with a profile", results(t, dir), results(t, plain))
 	if _, err := os.Stat(filepath.Join(plain, profile.Folder)); !os.IsNotExist(err) {
 		t.Errorf("a run without a profile has a folder for one: %v", err)
@@ -118,11 +124,12 @@ tables: `
 	if traced["prefill"] != 3 || traced["decode"] < 2 || traced["gradient"] != 3 || traced["optimizer"] != 1 || traced["accumulate"] != 2 {
 		t.Errorf("traced runs %v", traced)
 	}
-	// The head's product has the width and the vocabulary of the fixture.
-	head := p.Graphs[slices.IndexFunc(p.Graphs, func(g profile.Graph) bool { return g.Name == "decode" })].Ops
-	i := slices.IndexFunc(head, func(o profile.Op) bool { return o.Shape == fmt.Sprintf("[4, 32] × [%d, 32]", in.Policy.Model.Decoder().Vocab) })
-	if i < 0 || !head[i].Product || head[i].N != 1 || head[i].GFLOPS <= 0 {
-		t.Errorf("no product of 4 rows with the head among %+v", head)
+	// What is small beside a run that waited for the processor is joined, so shapes are not compared.
+	for _, g := range p.Graphs {
+		computes := slices.ContainsFunc(g.Ops, func(o profile.Op) bool { return o.Product && o.GFLOPS > 0 })
+		if computes != !slices.Contains([]string{"accumulate", "norm", "optimizer"}, g.Name) {
+			t.Errorf("%s: matrix products: %t, among %+v", g.Name, computes, g.Ops)
+		}
 	}
 	// Timing knows the time anyway: the two agree on what a step took.
 	times := rowsOf[table.Timing](t, dir)
@@ -181,10 +188,13 @@ func TestProfileFails(t *testing.T) {
 	in := w.open("tiny.cue", "grpo.steps=4", "eval.examples=0")
 	plain := w.finished(in, Options{Workers: 2})
 	dir := filepath.Join(t.TempDir(), "run")
-	check(t, os.MkdirAll(dir, 0o755))
-	check(t, os.WriteFile(filepath.Join(dir, profile.Folder), nil, 0o644)) // in the way of the folder
 	var said []string
-	check(t, w.run(t.Context(), in, dir, Options{Workers: 2, Profile: true, Warn: func(text string) { said = append(said, text) }}))
+	check(t, w.run(t.Context(), in, dir, Options{Workers: 2, Profile: true, Warn: func(text string) { said = append(said, text) },
+		Progress: func(e Event) {
+			if e.Done == 1 { // after the first step a file stands where the folder of the traces belongs
+				check(t, os.WriteFile(filepath.Join(dir, profile.Folder), nil, 0o644))
+			}
+		}}))
 	if len(said) != 1 || !strings.Contains(said[0], "no profile is written: profile: ") {
 		t.Errorf("warnings %q, want one", said)
 	}

@@ -75,6 +75,7 @@ func (r *record) rollout(groups []*group, exp *spec.Experiment) {
 	m.RepeatFrac = r.number(average(repeats))
 	r.dropped(groups, exp.GRPO)
 	r.penalties(groups)
+	r.shift(groups)
 	r.parts = partsOf(groups)
 	for _, p := range r.parts {
 		if len(p.Answers) > 0 {
@@ -115,6 +116,22 @@ func (r *record) penalties(groups []*group) {
 	}
 	r.metrics.KLPenalty = penalty.value()
 	r.updates.kl = kl
+}
+
+// shift records what filters of the distribution (top_p and its like) add to the log-probability of a token, where there are any.
+func (r *record) shift(groups []*group) {
+	var m running
+	for _, g := range groups {
+		for _, c := range g.completions {
+			if !c.narrowed() {
+				continue
+			}
+			for t, drawn := range c.logp {
+				r.add(&m, float64(drawn)-float64(c.own[t]), 1)
+			}
+		}
+	}
+	r.metrics.FilterShift = m.value()
 }
 
 // component is one reward component of a result that the experiment may use.
@@ -258,6 +275,9 @@ func completionRow(g *group, j int, step int32) table.Completion {
 	for i, id := range c.tokens {
 		row.TokenIDs = append(row.TokenIDs, int32(id))
 		row.LogpSum += float64(c.logp[i])
+	}
+	if c.narrowed() {
+		row.OwnLogp = c.own
 	}
 	return row
 }

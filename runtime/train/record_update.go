@@ -264,7 +264,7 @@ func (r *record) gap(groups []*group, u *updated) {
 		}
 		t := 0
 		for _, c := range g.completions {
-			for _, sampled := range c.logp {
+			for _, sampled := range c.own {
 				d := math.Abs(float64(trainer[t]) - float64(sampled))
 				sum, worst = sum+d, max(worst, d)
 				n++

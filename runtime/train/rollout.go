@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
+	"mixr/runtime/data"
 	"mixr/runtime/grpo"
-	"mixr/runtime/nn"
+	"mixr/runtime/models/decoder"
 	"mixr/runtime/ort"
+	"mixr/runtime/spec"
 )
 
 // sampling says how completions are drawn.
@@ -18,137 +19,215 @@ type sampling struct {
 	count       int     // G
 	temperature float64 // 0 = greedy
 	maxTokens   int
-	stop        []int // tokens that end a completion; the first is fed to rows that have stopped
+	stop        []int // tokens that end a completion
+
+	filter *decoder.Filter // of the distribution drawn from; nil where nothing narrows it
+	texts  *stopTexts      // that end a completion; nil for none
 
 	each func(token int) bool // if not nil: told every token but those of stop; false ends the completion
 }
 
-// completion is one sampled answer.
-type completion struct {
-	tokens []int     // the stop token included where it was reached
-	logp   []float32 // log-probability of each token under the distribution it was drawn from; nil for a greedy one, which was not drawn
-	finish string    // eos | length | stopped (by sampling.each)
+// sampling is that of an example by a rollout's or evaluation's options. seed, first and count are the caller's.
+func (r *runner) sampling(l *lane, ex data.Example, o spec.Sampling, temperature float64, maxTokens int) sampling {
+	s := sampling{temperature: temperature, maxTokens: maxTokens, stop: r.stop, filter: filterOf(o, temperature)}
+	if n := o.TaskTokens[string(ex.Task)]; n > 0 {
+		s.maxTokens = min(n, maxTokens)
+	}
+	s.texts = newStopTexts(o.Stop, l.prompter.tok)
+	return s
 }
 
-// sample draws the completions of one prompt. The prompt is run once; its cache is shared by all completions, which decode side
-// by side until each has stopped. The uniform of a token depends on (seed, example, completion, position) alone.
-func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]completion, error) {
-	if err := m.cache(l, s.count, s.maxTokens); err != nil {
-		return nil, err
+// filterOf is what options make of the distribution; nil if they leave it as it is.
+func filterOf(o spec.Sampling, temperature float64) *decoder.Filter {
+	f := decoder.Filter{RepetitionPenalty: o.RepetitionPenalty, Temperature: temperature, TopK: o.TopK, TopP: o.TopP, MinP: o.MinP}
+	if !f.Narrows() {
+		return nil
 	}
-	greedy, temperature := s.temperature == 0, []float32{float32(s.temperature)}
-	if greedy {
-		temperature[0] = 1
-	}
-	out := make([]completion, s.count)
-	uniforms := func(position int) []float32 {
-		u := make([]float32, s.count)
-		for g := range u {
-			u[g] = grpo.Uniform(s.seed, p.example.ID, s.first+g, position)
-		}
-		return u
-	}
+	return &f
+}
 
-	r := pack(m.program.Model.Decoder(), []sequence{{prompt: p}})
-	r.feedTo(l.prefill)
-	if features != nil {
-		l.prefill.set("features", features)
+// completion is one sampled answer.
+type completion struct {
+	tokens []int // the stop token, or all of a stop text, included where it was reached
+	// The natural-log probability of each token: logp under the distribution it was drawn from, own under the policy's at the sampling
+	// temperature, with which it is one slice where nothing narrows the distribution. nil for a greedy one, which was not drawn.
+	logp, own []float32
+	finish    string // eos | length | stop (by a text) | stopped (by sampling.each)
+}
+
+// span is a run of neighbours, [from, to).
+type span struct{ from, to int }
+
+// batches says which of n prompts with g completions each decode side by side. Products of 16 rows take as long as those of 8, and of
+// 32 nearly twice as long, so that more rows than some 32 gain little and take memory. An even number of equal batches suits two
+// workers; it must not follow from how many there are, as the rounding of sums depends on the number of rows.
+func batches(n, g int) []span {
+	const rows = 32
+	count := (n*g + rows - 1) / rows
+	count = min(n, count+count%2)
+	out := make([]span, count)
+	at := 0
+	for i := range out {
+		out[i] = span{at, at + (n-at)/(count-i)}
+		at = out[i].to
 	}
-	feed(l.prefill, "last", []int64{int64(len(p.IDs) - 1)}, 1)
-	feed(l.prefill, "u", uniforms(0), s.count, 1)
-	feed(l.prefill, "temperature", temperature, 1)
-	prompt, err := l.prefill.run()
+	return out
+}
+
+// rollout renders one example and samples its completions.
+func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
+	groups, err := r.rolloutAll(l, []data.Example{ex}, []sampling{s})
 	if err != nil {
 		return nil, err
 	}
-	defer free(prompt)
-	for i := range m.program.Model.Decoder().Layers {
-		for _, name := range []string{"k." + strconv.Itoa(i), "v." + strconv.Itoa(i)} {
-			l.decode.set(name, prompt[name])
-		}
-	}
+	return groups[0], nil
+}
 
-	d := takeDraw(prompt)
-	for position := 0; ; position++ {
-		next, done := make([]int64, s.count), true
-		for g := range out {
-			c := &out[g]
-			next[g] = int64(s.stop[0])
-			if c.finish != "" {
-				continue // a finished row decodes on unread, since the batch keeps its shape
-			}
-			token := d.next[g]
-			if greedy {
-				token = d.greedy[min(g, len(d.greedy)-1)] // the prefill has one row for all
-			}
-			if lp := float64(d.logp[g]); math.IsNaN(lp) || token < 0 || int(token) >= m.program.Model.Decoder().Vocab {
-				return nil, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
-					p.example.ID, token, lp)
-			}
-			c.tokens = append(c.tokens, int(token))
-			if !greedy { // the graph's log-probability is that of the token it drew
-				c.logp = append(c.logp, d.logp[g])
-			}
-			switch {
-			case slices.Contains(s.stop, int(token)):
-				c.finish = "eos"
-			case s.each != nil && !s.each(int(token)):
-				c.finish = "stopped"
-			case len(c.tokens) == s.maxTokens:
-				c.finish = "length"
-			default:
-				next[g], done = token, false
-			}
-		}
-		if done {
-			return out, nil
-		}
-		if d, err = m.decodeStep(l, p, s, next, position, uniforms(position+1), temperature); err != nil {
+// rolloutAll renders examples and samples their completions side by side. The samplings differ in first and maxTokens alone.
+func (r *runner) rolloutAll(l *lane, examples []data.Example, s []sampling) ([]*group, error) {
+	prompts := make([]*prompt, len(examples))
+	for i, ex := range examples {
+		var err error
+		if prompts[i], err = l.prompter.render(ex); err != nil {
 			return nil, err
 		}
 	}
+	return r.sampleGroups(l, prompts, s)
 }
 
-// draw is what one prefill or decode run sampled, by row.
-type draw struct {
-	next, greedy []int64
-	logp         []float32
-}
-
-func takeDraw(out map[string]*ort.Tensor) draw {
-	return draw{
-		slices.Clone(out["next"].Int64()), slices.Clone(out["greedy"].Int64()), slices.Clone(out["logp"].Float32()),
-	}
-}
-
-// decodeStep feeds the tokens at the given completion position and samples those at the next.
-func (m *model) decodeStep(l *lane, p *prompt, s sampling, tokens []int64, position int, u, temperature []float32) (draw, error) {
-	g, c := s.count, s.maxTokens
-	row, at, mask := make([]int64, g), make([]int64, g), make([]float32, g*c)
-	var pos [3][]int
-	for i := range g {
-		row[i], at[i] = int64(i), int64(position)
-		for d := range pos {
-			pos[d] = append(pos[d], p.Next+position)
-		}
-		for j := position + 1; j < c; j++ {
-			mask[i*c+j] = nn.Hidden
-		}
-	}
-	cos, sin := m.program.Model.Decoder().Tables(pos)
-	b := l.decode
-	feed(b, "token", tokens, g)
-	feed(b, "pos", row, g, 1)
-	feed(b, "cos", cos, g, len(cos)/g)
-	feed(b, "sin", sin, g, len(sin)/g)
-	feed(b, "at", at, g)
-	feed(b, "mask", mask, g, 1, 1, c)
-	feed(b, "u", u, g, 1)
-	feed(b, "temperature", temperature, 1)
-	out, err := b.run()
+// sampleGroup samples the completions of a rendered prompt.
+func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
+	groups, err := r.sampleGroups(l, []*prompt{p}, []sampling{s})
 	if err != nil {
-		return draw{}, err
+		return nil, err
 	}
-	defer free(out)
-	return takeDraw(out), nil
+	return groups[0], nil
+}
+
+// sampleGroups samples the completions of rendered prompts side by side; see rolloutAll.
+func (r *runner) sampleGroups(l *lane, prompts []*prompt, s []sampling) ([]*group, error) {
+	groups, questions := make([]*group, len(prompts)), make([]asked, len(prompts))
+	defer func() {
+		for _, q := range questions {
+			q.features.Free()
+		}
+	}()
+	for i, p := range prompts {
+		groups[i] = &group{prompt: p}
+		features, err := r.model.features(l.policy.vision, p)
+		if err != nil {
+			return nil, err
+		}
+		if features != nil && !r.model.program.TrainsVision {
+			groups[i].features = append(groups[i].features, features.Float32()...)
+		}
+		questions[i] = asked{p, features, s[i].first, s[i].maxTokens}
+	}
+	completions, err := r.model.sampleAll(l, s[0], questions)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range completions {
+		groups[i].completions = c
+	}
+	return groups, nil
+}
+
+// narrowed reports whether the tokens were drawn from a narrower distribution than the policy's own.
+func (c *completion) narrowed() bool { return len(c.own) > 0 && &c.own[0] != &c.logp[0] }
+
+// asked is a prompt whose completions are drawn.
+type asked struct {
+	prompt    *prompt
+	features  *ort.Tensor // of its pictures; nil for a policy without a tower
+	first     int         // as in sampling
+	maxTokens int
+}
+
+// sample draws the completions of one prompt.
+func (m *model) sample(l *lane, p *prompt, features *ort.Tensor, s sampling) ([]completion, error) {
+	out, err := m.sampleAll(l, s, []asked{{p, features, s.first, s.maxTokens}})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// sampleAll draws the completions of several prompts, by prompt; what a question says goes before s. Each prompt is run once, and its
+// cache is shared by its completions; those of all prompts decode side by side until each has stopped. The uniform of a token depends on
+// (seed, example, completion, position) alone, and so does the token on who else decodes beside it: but for the rounding of sums, which
+// may differ with the number of rows. So the questions of a batch, and their order, must follow from what is asked alone.
+func (m *model) sampleAll(l *lane, s sampling, questions []asked) ([][]completion, error) {
+	b, out := newBatch(m, l, s, questions), make([][]completion, len(questions))
+	defer b.Close()
+	for i := range questions {
+		out[i] = make([]completion, s.count)
+		if err := b.begin(&questions[i], out[i]); err != nil {
+			return nil, err
+		}
+	}
+	for len(b.rows) > 0 {
+		if err := b.step(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// row is a completion that is being drawn.
+type row struct {
+	*completion
+	question *asked
+	uniforms grpo.Stream
+	seen     []bool // [V] tokens of prompt and completion; nil unless they are penalised
+}
+
+// drawn are tokens that a run has drawn, or the logits to draw them from, by row; logits may be one row for all.
+type drawn struct {
+	next   []int64
+	logp   []float32
+	logits []float32
+}
+
+// take gives row i of what was drawn to r and reports whether it goes on.
+func (b *batch) take(r *row, d drawn, i int) (goesOn bool, err error) {
+	s, vocab := &b.sampling, b.model.program.Model.Decoder().Vocab
+	var token int
+	var logp, own float64
+	if b.picker != nil {
+		at := i * vocab
+		if len(d.logits) == vocab {
+			at = 0
+		}
+		token, logp, own = b.picker.Pick(d.logits[at:at+vocab], r.seen, float64(r.uniforms.Uniform(len(r.tokens))))
+	} else {
+		token, logp = int(d.next[i]), float64(d.logp[i])
+	}
+	if math.IsNaN(logp) || token < 0 || token >= vocab {
+		return false, fmt.Errorf("example %s: sampling gave token %d with log-probability %v: the policy's logits are not finite",
+			r.question.prompt.example.ID, token, logp)
+	}
+	r.tokens = append(r.tokens, token)
+	if s.temperature > 0 {
+		r.logp = append(r.logp, float32(logp))
+		if b.picker != nil {
+			r.own = append(r.own, float32(own))
+		} else {
+			r.own = r.logp
+		}
+	}
+	if r.seen != nil {
+		r.seen[token] = true
+	}
+	switch {
+	case slices.Contains(s.stop, token):
+		r.finish = "eos"
+	case s.each != nil && !s.each(token):
+		r.finish = "stopped"
+	case s.texts.ends(r.tokens):
+		r.finish = "stop"
+	case len(r.tokens) == r.question.maxTokens:
+		r.finish = "length"
+	}
+	return r.finish == "", nil
 }

@@ -10,9 +10,9 @@ import (
 	"mixr/runtime/data"
 )
 
-// rowsPerUnit is how many examples one gradient run of the sft stage holds, where each has a row of its own. It is part of the numerics
-// (padding and the order of sums follow from it), so it is no setting.
-const rowsPerUnit = 8
+// examplesPerUnit is how many examples one gradient run of the sft stage holds where pack_tokens does not say. It is part of the numerics
+// (the order of sums follows from it), so it is no setting.
+const examplesPerUnit = 8
 
 // lesson is one example of the supervised stage.
 type lesson struct {
@@ -20,19 +20,19 @@ type lesson struct {
 	prompt  *prompt
 	target  []int // tokens to learn, the end-of-turn token included
 	place   int   // among the examples of all steps
-	row     int   // of its unit
+	window  int   // of its unit: attention sees the examples of a window at once, each by itself
 }
 
-// sequence is how it stands in its row.
+// sequence is how it stands in its unit.
 func (l *lesson) sequence() sequence {
-	return sequence{prompt: l.prompt, completions: [][]int{l.target}, row: l.row, place: l.place}
+	return sequence{prompt: l.prompt, completions: [][]int{l.target}, row: l.window, place: l.place}
 }
 
-// length is how many tokens of a row it takes.
+// length is how many tokens it feeds.
 func (l *lesson) length() int { s := l.sequence(); return s.length() }
 
-// sftStep is one update on target completions: loss = mean over the batch's target tokens of -log p. How the batch is cut into units and
-// rows does not change it, since every token's weight is 1/(tokens of the whole batch).
+// sftStep is one update on target completions: loss = mean over the batch's target tokens of -log p. How the batch is cut into units
+// does not change it, since every token's weight is 1/(tokens of the whole batch).
 func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	o := r.exp.SFT
 	batch := r.mix.Batch(step-1, o.BatchSize)
@@ -53,9 +53,9 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	for _, l := range lessons {
 		tokens += len(l.target)
 	}
-	units := ownRows(lessons)
+	units := ofEqualLength(lessons)
 	if o.PackTokens > 0 {
-		units = sharedRows(lessons, o.PackTokens)
+		units = packed(lessons, o.PackTokens)
 	}
 	u, err := r.update(ctx, len(units), step-1, func(l *lane, i int) (*unit, error) { return r.sftUnit(l, units[i], tokens) })
 	if err != nil {
@@ -66,33 +66,44 @@ func (r *runner) sftStep(ctx context.Context, step int) (*record, error) {
 	return rec, nil
 }
 
-// ownRows cuts a batch into units of rowsPerUnit examples, each in a row of its own. The longest come first: those of a unit are then of
-// about the same length, and little of its rows is padding.
-func ownRows(lessons []*lesson) [][]*lesson {
+// ofEqualLength cuts a batch into units of examplesPerUnit examples, each in a window of its own. The longest come first: those of a
+// unit are then of about the same length, and little of its windows is left over.
+func ofEqualLength(lessons []*lesson) [][]*lesson {
 	lessons = slices.SortedStableFunc(slices.Values(lessons), func(a, b *lesson) int { return cmp.Compare(b.length(), a.length()) })
 	for i, l := range lessons {
-		l.row = i % rowsPerUnit
+		l.window = i % examplesPerUnit
 	}
-	return slices.Collect(slices.Chunk(lessons, rowsPerUnit))
+	return slices.Collect(slices.Chunk(lessons, examplesPerUnit))
 }
 
-// sharedRows cuts a batch into units of one row of at most that many tokens. Each example, in order, goes into the first row that has
-// room for it. One that is longer has a row for itself.
-func sharedRows(lessons []*lesson, tokens int) [][]*lesson {
-	var units [][]*lesson
-	var room []int
-	for _, l := range lessons {
-		l.row = 0
-		n := l.length()
-		i := slices.IndexFunc(room, func(free int) bool { return free >= n })
-		if i < 0 {
-			i = len(units)
-			units, room = append(units, nil), append(room, tokens)
+// packed cuts a batch into units of at most that many tokens. Each example, in order, goes into the first unit that has room for it; one
+// that is longer is a unit. The windows of a unit are as long as its longest example, and filled in the same way.
+func packed(lessons []*lesson, tokens int) [][]*lesson {
+	units := firstFit(lessons, tokens)
+	for _, unit := range units {
+		longest := slices.MaxFunc(unit, func(a, b *lesson) int { return cmp.Compare(a.length(), b.length()) }).length()
+		for i, window := range firstFit(unit, longest) {
+			for _, l := range window {
+				l.window = i
+			}
 		}
-		units[i] = append(units[i], l)
-		room[i] -= n
 	}
 	return units
+}
+
+// firstFit puts each of the lessons, in order, into the first bin with room for its tokens, or into a new one.
+func firstFit(lessons []*lesson, room int) (bins [][]*lesson) {
+	var used []int
+	for _, l := range lessons {
+		i := slices.IndexFunc(used, func(n int) bool { return n+l.length() <= room })
+		if i < 0 {
+			i = len(bins)
+			bins, used = append(bins, nil), append(used, 0)
+		}
+		bins[i] = append(bins[i], l)
+		used[i] += l.length()
+	}
+	return bins
 }
 
 // sftUnit computes loss and gradients of some examples. tokens is the number of target tokens of the whole batch.

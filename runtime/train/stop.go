@@ -34,7 +34,11 @@ func (w *watch) see(m *table.Metrics, spent time.Duration) {
 		case evaluated:
 		case r.Monitor != "":
 			alert := slices.IndexFunc(m.Alerts, func(a string) bool { name, _, _ := strings.Cut(a, " "); return name == r.Monitor })
-			w.note(i, int(m.Step), alert >= 0, nil)
+			var x *float64
+			if alert >= 0 && alert < len(m.AlertValue) {
+				x = &m.AlertValue[alert]
+			}
+			w.note(i, int(m.Step), alert >= 0, x)
 		case r.Metric == hours:
 			if h := spent.Hours(); spent >= 0 {
 				w.note(i, int(m.Step), r.Beyond(&h), &h)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,10 +85,14 @@ func TestEvaluationOnTheWay(t *testing.T) {
 // The policy that is left is that of the best evaluation, as a run of so many steps leaves it; the evaluation after training is that of the last.
 func TestBestPolicyIsKept(t *testing.T) {
 	w := newWorld(t)
-	for _, metric := range []string{"reward", "correct"} {
-		t.Run(metric, func(t *testing.T) {
+	for name, options := range map[string][]string{"reward": nil, "correct": nil, "adapters": {frozen, "policy.lora={rank: 4}"}} {
+		t.Run(name, func(t *testing.T) {
+			metric := name
+			if name == "adapters" {
+				metric = "reward"
+			}
 			for seed := 1; seed <= 8; seed++ { // until the last policy is not the best
-				more := []string{"grpo.learning_rate=0.05", fmt.Sprint("seed=", seed)}
+				more := append([]string{"grpo.learning_rate=0.05", fmt.Sprint("seed=", seed)}, options...)
 				dir := w.finished(w.watched(append(more, "eval.keep_best="+metric, "checkpoint.keep=1")...), Options{Workers: 2})
 				means, best := map[int]float64{}, 1
 				for step := 1; step <= 5; step++ {
@@ -182,6 +187,67 @@ func TestStopRuleEndsTheRun(t *testing.T) {
 	}
 }
 
+// Supervised training is evaluated on its way and stopped like the other.
+func TestSupervisedTrainingStops(t *testing.T) {
+	w := newWorld(t)
+	rule := `stop_when=[{metric: "loss", below: 1000, after: 1, for: 2}]`
+	dir := w.finished(w.open("tiny_sft.cue", "sft.steps=5", "eval.every=2", "eval.keep_best=reward", rule), Options{Workers: 2})
+	if m := manifestOf(t, dir); m.Status != table.Stopped || m.Stop.Step != 3 || m.Stop.Rule != "loss below 1000 for 2 steps, after step 1" || m.Best == nil {
+		t.Errorf("the manifest is %+v, stop %+v", m, m.Stop)
+	}
+	short := w.finished(w.open("tiny_sft.cue", "sft.steps=3", "eval.every=2", "eval.keep_best=reward"), Options{})
+	sameResults(t, "stopped", results(t, dir), results(t, short))
+}
+
+// A rule on a health monitor stops a run at the first step at which its alert has stood in the table for so long, interrupted or not.
+func TestMonitorStopsTheRun(t *testing.T) {
+	w := newWorld(t)
+	options := []string{"grpo.steps=8", "eval.examples=0", "grpo.monitors.window=2", "grpo.monitors.truncation=0.3", "grpo.max_completion_tokens=5"}
+	rule := `stop_when=[{monitor: "truncation", for: 2, after: 1}]`
+	held, want := 0, 0
+	for _, m := range rowsOf[table.Metrics](t, w.finished(w.open("tiny.cue", options...), Options{})) {
+		if !slices.ContainsFunc(m.Alerts, func(a string) bool { return strings.HasPrefix(a, "truncation") }) || m.Step <= 1 {
+			held = 0
+		} else if held++; held == 2 && want == 0 {
+			want = int(m.Step)
+		}
+	}
+	if want < 3 || want > 7 {
+		t.Fatalf("the alert would stop the run at step %d, where it shows nothing", want)
+	}
+	in := w.open("tiny.cue", append(options, rule)...)
+	whole := w.finished(in, Options{Workers: 2})
+	dir := filepath.Join(t.TempDir(), "run")
+	for seen := 0; ; {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := w.run(ctx, in, dir, Options{Progress: func(e Event) {
+			if e.Phase == "train" && e.Done > seen {
+				seen = e.Done
+				cancel()
+			}
+		}})
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.As(err, new(*Interrupted)) {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{whole, dir} {
+		if m := manifestOf(t, dir); m.Status != table.Stopped || m.Stop.Step != want || m.Stop.Value < 0.3 || m.Stop.Rule != "truncation in alert for 2 steps, after step 1" {
+			t.Errorf("%s, stop %+v, want it at step %d", m.Status, m.Stop, want)
+		}
+	}
+	a, err := os.ReadFile(filepath.Join(whole, "metrics.parquet"))
+	check(t, err)
+	b, err := os.ReadFile(filepath.Join(dir, "metrics.parquet"))
+	check(t, err)
+	if !bytes.Equal(a, b) {
+		t.Error("the interrupted run has other metrics")
+	}
+}
+
 // runAs is run with a fingerprint that does not hold the stop rules, as the command line's does not.
 func (w *world) runAs(ctx context.Context, in *Inputs, dir string, o Options) error {
 	bare := *in.Experiment
@@ -218,8 +284,10 @@ func TestInterruptedRunStopsAtTheSameStep(t *testing.T) {
 			t.Fatalf("attempt %d: %v", attempt, err)
 		}
 	}
-	if !events["evaluate at step 21"] || !events["evaluate at step 43"] || len(events) < 15 {
-		t.Errorf("interrupted at %v only", events)
+	for _, phase := range []string{before, "at step 1", "at step 2", "at step 3", "at step 4", "train"} {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(events)), func(at string) bool { return strings.Contains(at, phase) }) {
+			t.Errorf("never interrupted in %q, only in %v", phase, events)
+		}
 	}
 	sameResults(t, "interrupted", results(t, again), want)
 	if got := manifestOf(t, again); *got.Stop != *m.Stop || *got.Best != *m.Best || got.Summary[table.RewardAfter] != m.Summary[table.RewardAfter] {
@@ -263,7 +331,7 @@ func TestWatch(t *testing.T) {
 			see(w)
 			if stop := w.stop(9); stop != nil && got == 0 {
 				got = i + 1
-				if stop.Step != 9 || stop.Rule != c.rule.String() {
+				if stop.Step != 9 || stop.Rule != c.rule.String() || c.rule.Monitor != "" && stop.Value != 7 {
 					t.Errorf("%s: %+v", name, stop)
 				}
 			}

@@ -22,7 +22,7 @@ type unit struct {
 // gradient computes loss and gradients of sequences that fit one unit, each in a row of its own. values are the inputs of the loss for
 // each token of their completions, in order; kept are the features of their pictures, nil where they are to be computed.
 func (r *runner) gradient(l *lane, sequences []sequence, kept []float32, values map[string][]float32, temperature float64) (*unit, error) {
-	m, packed := r.model, pack(r.model.program.Model.Decoder(), sequences)
+	m, packed := r.model, r.model.pack(sequences)
 	keys := r.dropoutKeys(packed, sequences)
 	var prompts []*prompt
 	for _, s := range sequences {

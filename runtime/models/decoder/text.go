@@ -12,6 +12,8 @@ type TextIn struct {
 	Pos      *graph.Value // [N, T] int64, row of the angle tables
 	Cos, Sin *graph.Value // [L, E/2], M-RoPE angles already chosen by section (Config.TextRope)
 	Mask     *graph.Value // [N, 1, T, T] additive, 0 = visible, nn.Hidden = not
+
+	Branches *nn.Branches // in place of Mask, where the rows are a prompt with its completions; there is no cache then
 }
 
 // KV is the key and value cache of one layer, each [N, K, S, E], keys already rotated.
@@ -47,11 +49,23 @@ func Layer(p *nn.Params, c *Config, i int, in TextIn) *graph.Value {
 	return x
 }
 
-// mask asserts the shapes of everything that is fed, and repeats the mask for the heads of a group: [N, 1, h*T, T].
+// mask asserts the shapes of everything that is fed, and repeats the mask for the heads of a group: [N, 1, h*T, T], or
+// [W, 1, h*Q, P+Q].
 func (in TextIn) mask(c *Config) *graph.Value {
 	n, t := in.Embeds.Dim(0), in.Embeds.Dim(1)
 	in.Embeds.Want(n, t, c.Width)
 	in.Pos.Want(n, t)
+	if b := in.Branches; b != nil {
+		w, q, size := b.Index.Dim(0), b.Index.Dim(1), n.Times(t)
+		b.Place.Want(size)
+		keys := q
+		if b.Stem != nil {
+			b.Seat.Want(size)
+			keys = b.Stem.Dim(0).Plus(q)
+		}
+		b.Mask.Want(w, 1, q, keys)
+		return c.heads().Mask(b.Mask)
+	}
 	in.Mask.Want(n, 1, t, t)
 	return c.heads().Mask(in.Mask)
 }
@@ -59,6 +73,9 @@ func (in TextIn) mask(c *Config) *graph.Value {
 func textLayer(p *nn.Params, c *Config, i int, x *graph.Value, in TextIn, mask *graph.Value) (y *graph.Value, cache KV) {
 	heads := c.heads()
 	y = layer(p.At("%slayers.%d", c.Prefix, i).Layer(i), c, x, in.Pos, in.Cos, in.Sin, func(q, k, v *graph.Value) *graph.Value {
+		if in.Branches != nil {
+			return in.Branches.Attend(heads, q, k, v, mask)
+		}
 		k, v = heads.Keys(k), heads.Keys(v) // [N, K, T, E]
 		cache = KV{k, v}
 		return heads.Merge(heads.Attend(heads.Queries(q), k, v, mask))
