@@ -30,7 +30,7 @@ CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is s
           "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 
 # Functions in whose stacks a phase computes, and a step as a whole with the garbage collector, for the CPU profile.
-PHASES = {"rollout": r"runner\)\.rollout", "score": r"runner\)\.score", "gradient": r"\.grpoUnit|runner\)\.add$", "optimizer": r"\.optimize"}
+PHASES = {"rollout": r"runner\)\.(rollout|sampleGroup)", "score": r"runner\)\.score", "gradient": r"\.grpoUnit|runner\)\.add$", "optimizer": r"\.optimize"}
 STEP = r"train\.ordered|runner\)\.grpoStep|gcBgMarkWorker"
 INSIDE = "mixr_run"  # what calls ONNX Runtime
 
@@ -180,7 +180,7 @@ class Bench:
 
     def flops(self, file, r):
         """GFLOP in the products of a training step of a run that mixr() made."""
-        groups = [f"{p + sum(n - 1 for n in lengths)}:{sum(lengths)}" for p, lengths in zip(r["prompt"], r["lengths"])]
+        groups = [f"{p}:{','.join(map(str, lengths))}" for p, lengths in zip(r["prompt"], r["lengths"])]
         return float(measured([self.binary, "flops", str(file), *groups])[0])
 
 
@@ -215,16 +215,17 @@ def compare(bench, policy, lengths, repeat, steps, tables, peaks):
     file = policy.experiment(lengths, policy.folder(lengths), steps + 1)
     runs = {name: [] for name in ("mixr", "generate", "loop", "eager", "trl")}
     for i in range(repeat):
-        ours = bench.mixr(policy, file, steps)
-        runs["mixr"].append(ours)
-        for name in ("generate", "loop", "eager", "trl"):
-            r = bench.torch(name, policy, lengths, steps, drawn=ours["lengths"])
-            if r.get("prompt_tokens", ours["prompt"]) != ours["prompt"]:
-                sys.exit(f"the prompts differ: {r['prompt_tokens']} tokens in transformers, {ours['prompt']} in mixr")
+        for name in runs:
+            if name == "mixr":
+                r = ours = bench.mixr(policy, file, steps)
+                wall, cpu = median(r["wall"]["step"]), r["cpu"]["step"]
+            else:
+                r = bench.torch(name, policy, lengths, steps, drawn=ours["lengths"])
+                wall, cpu = median(r["wall"]), median(r["cpu"])
+            if r.get("prompt", ours["prompt"]) != ours["prompt"]:
+                sys.exit(f"the prompts differ: {r['prompt']} tokens in transformers, {ours['prompt']} in mixr")
             runs[name].append(r)
-        note(policy.name, lengths, f"repeat {i + 1}: step wall/CPU s", *(
-            f"{n} {median(r[-1]['wall']['step'] if n == 'mixr' else r[-1]['wall']):.2f}/"
-            f"{r[-1]['cpu']['step'] if n == 'mixr' else median(r[-1]['cpu']):.2f}" for n, r in runs.items()))
+            note(f"{policy.name}, {lengths} lengths, repeat {i + 1}: {name} {wall:.2f} s, {cpu:.2f} CPU s, {r['peak']:.0f} MB")
     mine = runs["mixr"]
 
     def phase(*names):

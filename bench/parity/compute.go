@@ -204,6 +204,7 @@ func (r *run) gradient(p *compile.Program, i int, w grpo.Weights) (tensors, erro
 	g := r.Groups[i]
 	prompt := r.Prompts[g.Prompt]
 	in := lay(r.model.Decoder(), []*models.Prompt{prompt.placed}, [][][]int{g.Completions})
+	in.branch(len(prompt.placed.IDs), g.Completions)
 	in.pictures(r.model, prompt.pictures)
 	n := len(in.target)
 	var advantage []float32

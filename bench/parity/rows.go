@@ -80,3 +80,45 @@ func lay(c *decoder.Config, prompts []*models.Prompt, completions [][][]int) *to
 	out.set("mask", mask, n, 1, longest, longest)
 	return out
 }
+
+// branch adds what a graph reads of one prompt and its completions by branches (nn.Branches). Windows are as long as the longest of
+// them, the prompt's one stands first: train's are not, so that the two check each other.
+func (t *tokens) branch(prompt int, completions [][]int) {
+	places, total := prompt, prompt
+	for _, y := range completions {
+		places, total = max(places, len(y)-1), total+len(y)-1
+	}
+	windows, keys := 1+len(completions), prompt+places
+	index, place, seat, stem := make([]int64, windows*places), make([]int64, total), make([]int64, total), make([]int64, prompt)
+	mask := make([]float32, windows*places*keys)
+	for i := range mask {
+		mask[i] = nn.Hidden
+	}
+	at := 0
+	for w := range windows {
+		n := prompt
+		if w > 0 {
+			n = len(completions[w-1]) - 1
+		}
+		for j := range places {
+			row := mask[(w*places+j)*keys:][:keys]
+			switch {
+			case j >= n:
+				row[0] = 0
+				continue
+			case w == 0:
+				clear(row[:j+1])
+				stem[j], seat[j] = int64(j), int64(j)
+			default:
+				clear(row[:prompt+j+1])
+			}
+			index[w*places+j], place[at] = int64(at), int64(w*places+j)
+			at++
+		}
+	}
+	t.set("index", index, windows, places)
+	t.set("place", place, total)
+	t.set("stem", stem, prompt)
+	t.set("seat", seat, total)
+	t.set("branch_mask", mask, windows, 1, places, keys)
+}

@@ -89,7 +89,7 @@ def generate(job):
                              max_new_tokens=job.tokens)
         return counted(out[:, start:], job.eos)
 
-    Clock().lap(work, job.steps).report(prompt_tokens=inputs["attention_mask"].sum(1).tolist())
+    Clock().lap(work, job.steps).report(prompt=inputs["attention_mask"].sum(1).tolist())
 
 
 class Decoder:

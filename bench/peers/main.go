@@ -2,7 +2,7 @@
 //
 //	go run ./bench/peers run ...             mixr run ..., with a CPU profile in the file that PEERS_PROFILE names
 //	go run ./bench/peers product SIZE        GFLOP/s of a square float32 product in ONNX Runtime, on 1 and on 2 threads
-//	go run ./bench/peers flops FILE T:C ...  GFLOP in the products of the gradient of groups of T tokens of which C are scored
+//	go run ./bench/peers flops FILE P:C,C... ...  GFLOP in the products of the gradient of groups: tokens of the prompt and of each completion
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -37,7 +38,7 @@ func main() {
 	case len(args) > 2 && args[0] == "flops":
 		err = flops(args[1], args[2:])
 	default:
-		err = errors.New("usage: peers run ARGS | product SIZE | flops FILE T:C ...")
+		err = errors.New("usage: peers run ARGS | product SIZE | flops FILE P:C,C... ...")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
@@ -179,11 +180,23 @@ func flops(file string, groups []string) error {
 	}
 	total := int64(0)
 	for _, group := range groups {
-		var t, c int
-		if _, err := fmt.Sscanf(group, "%d:%d", &t, &c); err != nil {
+		prompt, completions, _ := strings.Cut(group, ":")
+		stem, err := strconv.Atoi(prompt)
+		if err != nil {
 			return fmt.Errorf("group %q: %w", group, err)
 		}
-		n, err := p.Gradient.Flops(map[string]int{"N": 1, "T": t, "L": t, "C": c, "M": 1, "R": 1})
+		sizes := map[string]int{"N": 1, "M": 1, "P": stem, "T": stem}
+		longest := 0
+		for text := range strings.SplitSeq(completions, ",") {
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("group %q: %w", group, err)
+			}
+			sizes["C"], sizes["T"], sizes["R"], longest = sizes["C"]+n, sizes["T"]+n-1, sizes["R"]+1, max(longest, n-1)
+		}
+		sizes["L"] = sizes["T"]
+		sizes["Q"], sizes["W"] = compile.Window(stem, longest, sizes["R"])
+		n, err := p.Gradient.Flops(sizes)
 		if err != nil {
 			return err
 		}

@@ -56,6 +56,7 @@ size of images are those of the run, where there is one.
 	f.StringArrayVar(&o.images, "image", nil, "image `FILE` of the first question (repeatable)")
 	f.StringVar(&o.system, "system", "", "system message")
 	f.Float64Var(&o.temperature, "temperature", 0, "sampling temperature; 0 = the most probable token each time")
+	f.Float64Var(&o.topP, "top-p", 1, "draw from the likeliest tokens that have this probability together; 1 = from all")
 	f.IntVar(&o.maxTokens, "max-tokens", 512, "longest answer in tokens")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of the sampling")
 	return c
@@ -66,6 +67,7 @@ type chatOptions struct {
 	system      string
 	systemSet   bool
 	temperature float64
+	topP        float64
 	maxTokens   int
 	seed        uint64
 }
@@ -74,6 +76,8 @@ func (a *app) chat(ctx context.Context, in io.Reader, args []string, o chatOptio
 	switch {
 	case o.temperature < 0 || o.temperature > 10:
 		return usagef("--temperature: got %v, want 0 to 10", o.temperature)
+	case !(o.topP > 0 && o.topP <= 1):
+		return usagef("--top-p: got %v, want a number above 0, at most 1", o.topP)
 	case o.maxTokens < 1:
 		return usagef("--max-tokens: got %d, want at least 1", o.maxTokens)
 	}
@@ -219,7 +223,7 @@ func (c *conversation) ask(ctx context.Context, question string) error {
 	s := &stream{to: c.answers, tty: c.tty, decode: c.policy.Decode}
 	start := time.Now()
 	answer, err := c.policy.Generate(ctx, messages, pictures, train.GenerateOptions{
-		Temperature: c.options.temperature, MaxTokens: c.options.maxTokens, Seed: c.options.seed + uint64(c.asked), Token: s.token,
+		Temperature: c.options.temperature, TopP: c.options.topP, MaxTokens: c.options.maxTokens, Seed: c.options.seed + uint64(c.asked), Token: s.token,
 	})
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func (p *Program) decode(g *graph.Graph) {
 // is not bound costs nothing.
 func (p *Program) sample(g *graph.Graph, params *nn.Params, hidden *graph.Value, rows string) {
 	head := decoder.Head(params, p.Model.Decoder())
-	logits := graph.Transpose(graph.MatMul(head, hidden, false, true, 1), 1, 0) // as nn.LinearOfFew: [R or 1, V]
+	logits := graph.Transpose(graph.Columns(head, hidden, false), 1, 0) // [R or 1, V]
 	token, logp := decoder.Sample(logits, g.Input("u", graph.F32, rows, 1), g.Input("temperature", graph.F32, 1))
 	g.Output("next", token)
 	g.Output("logp", logp)

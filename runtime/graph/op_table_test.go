@@ -190,6 +190,14 @@ var layoutRows = []row{
 			}
 			return y
 		}},
+	{"Expand (to sizes of inputs)", []in{{dims: "N 1 4"}, {dims: "N T 4"}},
+		func(v vs) vs { return vs{graph.Mul(graph.ExpandTo(v[0], "N", "T", 4), v[1])} },
+		func(x xs) (y []float64) {
+			for i := range x[1] {
+				y = append(y, x[0][i/12*4+i%4]*x[1][i])
+			}
+			return y
+		}},
 	{"Transpose", []in{{dims: "N T 4"}},
 		func(v vs) vs { return vs{graph.Transpose(v[0], 2, 0, 1)} },
 		func(x xs) (y []float64) {
@@ -266,6 +274,15 @@ var indexRows = []row{
 	{"Gather (rank 3)", []in{{dims: "P 2 3"}, {dims: "6", ints: repeated}},
 		func(v vs) vs { return vs{graph.Gather(v[0], v[1])} },
 		func(x xs) []float64 { return take(x[0], 6, repeated...) }},
+	{"Gather (rows of a table that has another reader)", []in{{dims: "P 4"}, {dims: "N T", ints: repeated}},
+		func(v vs) vs { return vs{graph.Gather(v[0], v[1]), graph.Exp(v[0])} },
+		func(x xs) []float64 {
+			y := take(x[0], 4, repeated...)
+			for _, v := range x[0] {
+				y = append(y, math.Exp(v))
+			}
+			return y
+		}},
 	{"AddRows", []in{{dims: "P 4"}, {dims: "N T", ints: repeated}, {dims: "N T 4"}},
 		func(v vs) vs { return vs{graph.AddRows(v[0], v[1], v[2])} },
 		func(x xs) []float64 {

@@ -57,6 +57,18 @@ func MatMul(a, b *Value, transA, transB bool, scale float64) *Value {
 	return c.done(c.emit(op, c.in, attr{"transA", bit(transA)}, attr{"transB", bit(transB)}, attr{"alpha", scale}))
 }
 
+// Columns is Linear for few rows of x, in columns: w x' of w [M, K] and x [R, K], or w x of x [K, R] if turned; result [M, R]. It reads w as
+// it lies, where Linear's kernel copies it first, which takes longer than a product with a handful of rows.
+//
+// It is no Gemm: of a Gemm with a Transpose behind it ONNX Runtime makes the Gemm with exchanged operands, which is Linear again.
+func Columns(w, x *Value, turned bool) *Value {
+	c := begin("MatMul", w, x)
+	if len(w.shape) != 2 || len(x.shape) != 2 {
+		c.fail("want w [M, K] and x [R, K], or [K, R]")
+	}
+	return c.done(c.emit("FusedMatMul", c.in, attr{"transA", 0}, attr{"transB", bit(!turned)}, attr{"alpha", 1.0}))
+}
+
 // With Y = s A B: dA = s d B', dB = s A' d; transposed operands get the transpose of that. A matrix b shared by a
 // batch gets its gradient from one flat product instead of a sum over the batch.
 func matMulGrad(c *call, dd []*Value) []*Value {

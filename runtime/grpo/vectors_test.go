@@ -66,7 +66,7 @@ type lossParams struct {
 	Cap          float64
 	TauPos       float64 `json:"tau_pos"`
 	TauNeg       float64 `json:"tau_neg"`
-	KPos         float64 `json:"k_pos"`
+	KPos         float64 `json:"k_pos"` // this and the next three of vespo, which is skipped
 	LambdaPos    float64 `json:"lambda_pos"`
 	KNeg         float64 `json:"k_neg"`
 	LambdaNeg    float64 `json:"lambda_neg"`

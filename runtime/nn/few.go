@@ -20,7 +20,7 @@ func SwiGLUOfFew(p *Params, x *graph.Value, d, f int, bias Bias) *graph.Value {
 
 // columns is a linear layer whose result stands in columns, [out, R], and its argument too, [in, R], if turned; else in rows, [R, in].
 func columns(p *Params, x *graph.Value, in, out int, bias Bias, turned bool) *graph.Value {
-	y := graph.MatMul(p.Weight("weight", out, in), x, false, !turned, 1)
+	y := graph.Columns(p.Weight("weight", out, in), x, turned)
 	if bias {
 		y = graph.Add(y, graph.Reshape(p.Weight("bias", out), out, 1))
 	}

@@ -26,18 +26,21 @@ func readCourse(dir string) (*Course, error) {
 		return nil, err
 	}
 	c := &Course{}
-	for _, r := range rows {
+	var evaluations [][]table.Eval // rows stand in order of step
+	for i, r := range rows {
 		if n := len(c.Steps); n == 0 || c.Steps[n-1] != int(r.Step) {
-			c.Steps = append(c.Steps, int(r.Step))
+			c.Steps, evaluations = append(c.Steps, int(r.Step)), append(evaluations, rows[i:i])
 		}
+		last := &evaluations[len(evaluations)-1]
+		*last = (*last)[:len(*last)+1]
 	}
 	if len(c.Steps) < 3 {
 		return nil, nil
 	}
 	for _, metric := range slices.Concat([]string{"reward", "correct", "format"}, others) {
 		curve, seen := Curve{Name: metric}, false
-		for _, step := range c.Steps {
-			of, _ := measure(slices.DeleteFunc(slices.Clone(rows), func(r table.Eval) bool { return int(r.Step) != step }), metric)
+		for _, of := range evaluations {
+			of, _ = measure(of, metric)
 			v := meanOf(of)
 			seen = seen || v != nil
 			curve.Values = append(curve.Values, v)
@@ -75,7 +78,7 @@ func (l Listing) ends() (lines []fact) {
 		lines = append(lines, fact{"stopped", fmt.Sprintf("at step %d of %d: %s (last %s)", s.Step, l.Steps, s.Rule, number(s.Value))})
 	}
 	if b := l.Best; b != nil {
-		lines = append(lines, fact{"policy", fmt.Sprintf("of step %d, the best by %s (%s) of all evaluations from step 1 on; as it was chosen by it, the number flatters",
+		lines = append(lines, fact{"policy", fmt.Sprintf("of step %d, chosen for the highest %s (%s) of all evaluations from step 1 on",
 			b.Step, b.Metric, number(b.Value))})
 	}
 	return lines

@@ -238,7 +238,7 @@ func TestEndsAreTold(t *testing.T) {
 	if err := run.Text(&show, Style{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"at step 4 of 9: kl above 0.5 for 3 steps (last 0.610)", "of step 2, the best by reward (0.750)"} {
+	for _, want := range []string{"at step 4 of 9: kl above 0.5 for 3 steps (last 0.610)", "of step 2, chosen for the highest reward (0.750)"} {
 		for name, text := range map[string]string{"ls": list.String(), "show": show.String()} {
 			if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 				t.Errorf("%s does not say %q:\n%s", name, want, text)

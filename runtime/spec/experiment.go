@@ -208,7 +208,7 @@ type Advantage struct {
 type SFT struct {
 	Steps      int `json:"steps"`
 	BatchSize  int `json:"batch_size"`  // examples a step
-	PackTokens int `json:"pack_tokens"` // longest row into which examples are packed; 0 = a row each
+	PackTokens int `json:"pack_tokens"` // most tokens computed at once: examples are packed; 0 = eight examples
 	Optimizer
 }
 

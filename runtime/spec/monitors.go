@@ -25,3 +25,40 @@ type MonitorLimits struct {
 	EntropyHigh           float64 `json:"entropy_high"`
 	Truncation            float64 `json:"truncation"` // share of completions cut
 }
+
+// Silent says why a monitor can find nothing in an experiment, in words that name the field; empty where it can.
+func (g *GRPO) Silent(monitor string) string {
+	m := g.Monitors
+	off := func(field string, limit float64) string {
+		if limit == 0 {
+			return "grpo.monitors." + field + " is 0: it is switched off"
+		}
+		return ""
+	}
+	switch monitor {
+	case "advantage_collapse":
+		return off(monitor, m.AdvantageCollapse)
+	case "bmas_saturation":
+		return off(monitor, m.BMASSaturation)
+	case "cross_task_interference":
+		if m.InterferenceEvery == 0 {
+			return "grpo.monitors.interference_every is 0: no gradients are measured"
+		}
+	case "format_overfitting":
+		return off(monitor, m.FormatOverfitting)
+	case "held_out_fall":
+		return off(monitor, m.HeldOutFall)
+	case "kl_excursion":
+		if g.KL == 0 {
+			return "grpo.kl is 0: it is not computed"
+		}
+		return off(monitor, m.KLExcursion)
+	case "one_answer":
+		return off(monitor, m.OneAnswer)
+	case "repetition":
+		return off(monitor, m.Repetition)
+	case "truncation":
+		return off(monitor, m.Truncation)
+	}
+	return ""
+}

@@ -9,9 +9,9 @@ import (
 
 // ofRollouts are the stop metrics that supervised training does not have.
 var ofRollouts = []string{
-	"loss_policy", "loss_kl", "loss_entropy", "kl", "kl_penalty", "entropy_min", "entropy_max", "counted_frac", "correction_mean", "clip_low_frac",
-	"clip_high_frac", "ratio_mean", "reward_mean", "reward_std", "format_mean", "group_std_mean", "zero_std_frac", "adv_abs_mean", "n_dropped", "n_resampled", "trunc_frac",
-	"logp_gap_mean", "logp_gap_max", "filter_shift", "repeat_frac",
+	"loss_policy", "loss_kl", "loss_entropy", "kl", "kl_penalty", "entropy_min", "entropy_max", "counted_frac", "correction_mean",
+	"clip_low_frac", "clip_high_frac", "ratio_mean", "reward_mean", "reward_std", "format_mean", "group_std_mean", "zero_std_frac",
+	"adv_abs_mean", "n_dropped", "n_resampled", "trunc_frac", "logp_gap_mean", "logp_gap_max", "filter_shift", "repeat_frac",
 }
 
 // stopRulesCanHold judges each rule of stop_when by itself.
@@ -110,6 +110,11 @@ func (s *stopFacts) judgeMonitor(name string) {
 		s.report("monitor", didYouMean(nearest(name, Monitors)), "got %q, want one of %s", name, strings.Join(Monitors, ", "))
 	case s.Stage == "sft":
 		s.report("monitor", "", "got %q, but no monitor looks at supervised training", name)
+	case s.GRPO == nil || !s.sound("grpo", "grpo.kl", "grpo.monitors"):
+	case s.GRPO.Silent(name) != "":
+		s.report("monitor", "", "got %q, but %s", name, s.GRPO.Silent(name))
+	case name == "held_out_fall" && s.Eval.Every == 0 && s.sound("eval", "eval.every"):
+		s.report("monitor", "", "got %q, but eval.every is 0: there is no evaluation in the course of training", name)
 	}
 }
 

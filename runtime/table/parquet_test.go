@@ -197,6 +197,9 @@ func TestOlderTables(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(have, evals) {
 		t.Errorf("eval: got %+v, %v", have, err)
 	}
+	if have, err = decode[Eval](older(t, evals, 2, 2)); err != nil || !reflect.DeepEqual(have, evals) || have[0].Greedy != nil || have[0].Beside() {
+		t.Errorf("eval/2: got %+v, %v", have, err)
+	}
 	if _, err := decode[Eval](older(t, evals, 1, 2)); err == nil || !strings.Contains(err.Error(), "text is missing; overlong is missing; repetition is missing") {
 		t.Errorf("eval/2 with the columns of eval/1: %v", err)
 	}

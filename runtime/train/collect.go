@@ -28,9 +28,17 @@ func (r *runner) collect(ctx context.Context, step int, rec *record) (drawn []*g
 	if o.Advantage.Flat == "keep" {
 		return drawn, nil
 	}
-	empty, err := r.drop(drawn, nil)
-	if err != nil || o.Advantage.Flat == "drop" || len(empty) == 0 {
-		return drawn, err
+	if err := r.dropFlat(drawn); err != nil {
+		return nil, err
+	}
+	var empty []int // slots
+	for _, g := range drawn {
+		if g.dropped {
+			empty = append(empty, g.slot)
+		}
+	}
+	if o.Advantage.Flat == "drop" || len(empty) == 0 {
+		return drawn, nil
 	}
 	// What is drawn in place of flat groups is a function of seed and step: the next prompts of a stream of which each step has its part.
 	spares := prompts * (o.Advantage.ResampleLimit - 1)
@@ -45,8 +53,13 @@ func (r *runner) collect(ctx context.Context, step int, rec *record) (drawn []*g
 		if err != nil {
 			return nil, err
 		}
-		if empty, err = r.drop(more, empty); err != nil {
+		if err := r.dropFlat(more); err != nil {
 			return nil, err
+		}
+		for _, g := range more {
+			if !g.dropped {
+				g.slot, empty = empty[0], empty[1:]
+			}
 		}
 		drawn, rest, place = append(drawn, more...), rest[n:], place+n
 	}
@@ -79,27 +92,18 @@ func (r *runner) draw(ctx context.Context, step int, seed uint64, batch []data.E
 	return groups, err
 }
 
-// drop takes the groups without spread out. The others go, in order, to the empty slots; where none are named each group has its own. It
-// returns the slots that stay empty.
-func (r *runner) drop(groups []*group, empty []int) (left []int, err error) {
+// dropFlat takes the groups out that have nothing to teach: those whose rewards, or with normalize_then_sum whose normalised sums, are equal.
+func (r *runner) dropFlat(groups []*group) error {
 	stats, err := r.advantage(groups, nil, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	own := empty == nil
 	for i, g := range groups {
-		g.dropped = stats.Groups[i].Flat
-		switch {
-		case own && g.dropped:
-			left = append(left, g.slot)
-		case !own && !g.dropped:
-			g.slot, empty = empty[0], empty[1:]
+		if g.dropped = stats.Groups[i].Flat; g.dropped {
+			g.features = nil // nothing sees its pictures again
 		}
 	}
-	if own {
-		return left, nil
-	}
-	return empty, nil
+	return nil
 }
 
 // each runs work on the lanes for every i below n, as a phase of a profile, and says how long all of it took.

@@ -65,7 +65,7 @@ var fieldCases = []fieldCase{
 	{set: `eval.max_completion_tokens=1`, with: `eval.examples=1`},
 	{set: `eval.every=1`, with: `eval.examples=1`},
 	{set: `eval.greedy=true`, with: evalDraws},
-	{set: `eval.keep_best="reward"`, with: evalDraws + ` eval.every=1 grpo.learning_rate=0.5`},
+	{set: `eval.keep_best="reward"`, with: evalDraws + ` eval.every=1 grpo.learning_rate=0.05`}, // no reward ever: the first is the best,
 	{set: `eval.repetition_penalty=5`, with: evalDraws},
 	{set: `eval.top_k=2`, with: evalDraws},
 	{set: `eval.top_p=0.1`, with: evalDraws},

@@ -22,7 +22,8 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 	}{
 		{"everything", "tiny.cue", []string{"grpo.iterations=2", "grpo.batch_size=20", "eval.samples=3", "eval.temperature=1"}},
 		{"frozen", "tiny.cue", []string{frozen, "grpo.kl=0"}},
-		{"sft", "tiny_sft.cue", []string{"sft.batch_size=20"}}, // units of 8, 8 and 4 rows
+		{"sft", "tiny_sft.cue", []string{"sft.batch_size=20"}}, // units of 8, 8 and 4 examples
+		{"packed", "tiny_sft.cue", []string{"sft.batch_size=20", "sft.pack_tokens=300", frozen, "policy.lora={rank: 4, dropout: 0.2}"}},
 		{"adapters", "tiny.cue", []string{frozen, "policy.lora={rank: 4, dropout: 0.2}", "grpo.iterations=2"}},
 		{"recompute", "tiny.cue", []string{"policy.recompute=true", "grpo.iterations=2"}},
 	} {
@@ -40,7 +41,7 @@ func TestWorkersAndMicroBatchesChangeNothing(t *testing.T) {
 // A run that is interrupted at any point and goes on with another number of workers gives the bytes of one that was left alone.
 func TestInterruptedRunContinues(t *testing.T) {
 	w := newWorld(t)
-	for _, trial := range [][]string{{"tiny.cue"}, {"tiny_sft.cue"}, {"tiny.cue", frozen, "policy.lora={rank: 4, dropout: 0.2}"}} {
+	for _, trial := range [][]string{{"tiny.cue"}, {"tiny_sft.cue"}, {"tiny_sft.cue", "sft.pack_tokens=300"}, {"tiny.cue", frozen, "policy.lora={rank: 4, dropout: 0.2}"}} {
 		t.Run(fmt.Sprint(trial), func(t *testing.T) {
 			t.Parallel()
 			in := w.open(trial[0], trial[1:]...)

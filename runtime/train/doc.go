@@ -5,7 +5,7 @@
 // that any later process can continue or read, with the trained policy. The same sampling serves a policy without a run (OpenPolicy),
 // and the policy leaves in Hugging Face layout (Export). It prints nothing; progress goes to a callback, warnings to a zerolog.Logger.
 //
-// Determinism. The unit of work is one prompt group (grpo, evaluation) or rowsPerUnit rows (sft). Sessions run on one thread;
+// Determinism. The unit of work is one prompt group (grpo, evaluation) or some examples (sft). Sessions run on one thread;
 // workers take whole units, and results are added in the order of the units. So neither the number of workers nor the number of
 // units in flight changes a bit. Every random number is a hash of (run seed, example, completion, position), see package grpo.
 //

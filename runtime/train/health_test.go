@@ -118,7 +118,7 @@ func TestMonitorsAreProvoked(t *testing.T) {
 	w.ask("open", []quiz{{task: "open", gold: "red box"}}, nil, "rewards: {bmas: {}}")
 	// One digit alone is right, and no answer in form is.
 	w.ask("digits", []quiz{{task: "chart", gold: "3"}}, nil, `rewards: {extract: ["answer", "whole"], chart: tolerance: 0.9, format: weight: *0 | _}`)
-	digits := w.learned("digits.cue", "0.5")
+	digits := w.learned("digits.cue", "0.3")
 	w.ask("against", []quiz{no, {task: "chart", gold: "yes"}}, nil, `rewards: {matching: {}, chart: {}}
 	data: sources: chart: weight: 3`)
 	w.ask("held_out", slices.Repeat([]quiz{yes}, 4), slices.Repeat([]quiz{no}, 8), "rewards: {matching: {}}\n\teval: {examples: 8, every: 4}")
@@ -134,10 +134,12 @@ func TestMonitorsAreProvoked(t *testing.T) {
 		{monitor: "bmas_saturation", where: "open/open", file: "open.cue", overrides: []string{"grpo.steps=48", "grpo.batch_size=80", "grpo.group_size=40", "grpo.learning_rate=1e-2"},
 			healthy: []string{"grpo.steps=6"}},
 		{monitor: "format_overfitting", where: "chart/chart", file: "digits.cue",
-			overrides: []string{digits, trained, "rewards.chart.weight=0.001", "rewards.format.weight=10", "grpo.batch_size=80", "grpo.group_size=40", "grpo.steps=32", "grpo.learning_rate=7e-3"},
-			healthy:   []string{digits, trained}},
+			overrides: []string{digits, trained, "rewards.chart.weight=1e-9", "rewards.format.weight=10", "grpo.advantage.std_eps=1", // the digits teach nothing
+				"grpo.batch_size=80", "grpo.group_size=40",
+				"grpo.monitors.noise=0.5"}, // the first window has the whole fall in it
+			healthy: []string{digits, trained}},
 		{monitor: "cross_task_interference", where: "yesno", file: "against.cue",
-			overrides: []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=8e-3"},
+			overrides: []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=8e-3", "grpo.monitors.noise=1"},
 			healthy:   []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=1e-9"}},
 		{monitor: "length_drift", where: "yesno/yesno", file: "yes.cue",
 			overrides: []string{"grpo.max_completion_tokens=12", "rewards.overlong={weight: 10, limit: 12, buffer: 12}", "grpo.monitors.noise=100"},
@@ -214,6 +216,22 @@ func TestTaskGradients(t *testing.T) {
 		}
 		if left := 1 + cos*b/a; math.Abs(left-g["chart grad_left"]) > 1e-9*(1+math.Abs(left)) {
 			t.Errorf("step %d: %v of chart's descent is left, want %v", m.Step, g["chart grad_left"], left)
+		}
+	}
+	for _, more := range [][]string{{"policy.recompute=true"}, {frozen, "policy.lora={rank: 2}"}} { // gradients that come from elsewhere, and exact ones
+		dir, norm, left := run("1", more...), map[string]float64{}, map[string]float64{}
+		for _, s := range rowsOf[table.Slice](t, dir) {
+			switch {
+			case s.Step == 1 && s.Component == "grad_norm":
+				norm[s.Task] = *s.Mean
+			case s.Step == 1 && s.Component == "grad_left":
+				left[s.Task] = *s.Mean
+			}
+		}
+		a, b := norm["chart"], norm["yesno"]
+		whole := math.Sqrt(a*a*left["chart"] + b*b*left["yesno"])
+		if want := *rowsOf[table.Metrics](t, dir)[0].GradNorm; whole == 0 || math.Abs(whole/want-1) > 0.02 {
+			t.Errorf("%v: the tasks' gradients make a norm of %v, the update has %v", more, whole, want)
 		}
 	}
 	want := results(t, dir)["policy/model.safetensors"]

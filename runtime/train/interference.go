@@ -17,20 +17,26 @@ const sketchSize = 1 << 16
 // parameter is added, with a sign, to one of sketchSize cells, both hashed from its place (count sketch: Charikar, Chen and
 // Farach-Colton, ICALP 2002), which keeps dot products on average. So memory does not grow with the policy, and no pass is made again.
 type taskGradients struct {
-	params   []string // as the gradients are called, in a fixed order
-	exact    bool     // all parameters fit
+	params   []gradientOf // in a fixed order
+	exact    bool         // all parameters fit
 	sketches map[string][]float64
 	groups   map[string]int32 // of each task
 }
 
+// gradientOf is a parameter's gradient: its name among a unit's, and the place of its first value among those of all.
+type gradientOf struct {
+	name  string
+	place uint64
+}
+
 func (r *runner) newTaskGradients() *taskGradients {
 	g := &taskGradients{sketches: map[string][]float64{}, groups: map[string]int32{}}
-	total := 0
+	place := uint64(0)
 	for _, q := range r.model.program.Trainable() {
-		g.params = append(g.params, "g."+q.Name)
-		total += len(r.model.sum[q.Name].Float32())
+		g.params = append(g.params, gradientOf{"g." + q.Name, place})
+		place += uint64(len(r.model.sum[q.Name].Float32()))
 	}
-	g.exact = total <= sketchSize
+	g.exact = place <= sketchSize
 	return g
 }
 
@@ -49,18 +55,20 @@ func (g *taskGradients) of(groups []*group) func(i int, gradients map[string]*or
 
 // add adds one unit's gradient to a sketch.
 func (g *taskGradients) add(sketch []float64, gradients map[string]*ort.Tensor) {
-	place := uint64(0)
-	for _, name := range g.params {
-		values := gradients[name].Float32()
-		for i, v := range values {
+	for _, p := range g.params {
+		t := gradients[p.name]
+		if t == nil {
+			continue // 0: the unit does not reach it
+		}
+		for i, v := range t.Float32() {
+			place := p.place + uint64(i)
 			if g.exact {
-				sketch[place+uint64(i)] += float64(v)
+				sketch[place] += float64(v)
 				continue
 			}
-			cell, sign := hashed(place + uint64(i))
+			cell, sign := hashed(place)
 			sketch[cell] += sign * float64(v)
 		}
-		place += uint64(len(values))
 	}
 }
 

@@ -281,3 +281,40 @@ func TestUnitsOfABatch(t *testing.T) {
 		t.Errorf("apart: %s, want %s", got, want)
 	}
 }
+
+// What Sizes says of a unit, from a few rows of each source, no unit of a batch exceeds.
+func TestSizesCoverTheUnits(t *testing.T) {
+	w := newWorld(t)
+	for _, pack := range []int{0, 150, 400} {
+		in := w.open("tiny_sft.cue", fmt.Sprint("sft.pack_tokens=", pack))
+		s, err := in.Sizes(2, 3)
+		check(t, err)
+		r := w.prepared(in)
+		full := 0 // units of about the largest size
+		for step := range 4 {
+			lessons := r.lessons(t, r.mix.Batch(step, 12), 0)
+			units := ofEqualLength(lessons)
+			if pack > 0 {
+				units = packed(lessons, pack)
+			}
+			if len(units) > s.Units {
+				t.Errorf("pack_tokens %d: %d units, want at most %d", pack, len(units), s.Units)
+			}
+			for _, unit := range units {
+				tokens, targets, longest := 0, 0, 0
+				for _, l := range unit {
+					tokens, targets, longest = tokens+l.length(), targets+len(l.target), max(longest, l.length())
+				}
+				if tokens > s.Tokens || targets > s.Targets || longest > s.Longest || len(unit) > s.Examples && pack == 0 {
+					t.Errorf("pack_tokens %d: a unit of %d examples has %d tokens, %d targets, longest %d; Sizes says %+v", pack, len(unit), tokens, targets, longest, s)
+				}
+				if 4*tokens > 3*s.Tokens {
+					full++
+				}
+			}
+		}
+		if full == 0 {
+			t.Errorf("pack_tokens %d: no unit has three quarters of the %d tokens that Sizes foresees", pack, s.Tokens)
+		}
+	}
+}

@@ -21,7 +21,7 @@ import (
 	"mixr/runtime/spec"
 )
 
-// step is the work whose memory is measured: two grpo steps of a policy on prompts and completions of the largest size.
+// step is the work whose memory is measured: two steps of a policy on prompts and completions, or targets, of the largest size.
 type step struct {
 	Name                                string
 	Folder                              string // of the policy; where it is empty, a Llama type of these sizes:
@@ -29,11 +29,12 @@ type step struct {
 	Prompt, Completion, Group           int
 	Units, Workers                      int
 	KL                                  float64 // weight of the KL term
+	Batch, Target, Pack                 int     // in place of a grpo step: examples with targets of that size
 	Policy                              spec.Policy
 }
 
 // What Program.Memory says is what a process then takes, within 10 %, or with several workers up to 20 % more. Every case is a process
-// of its own, whose peak the system keeps. MIXR_TEST_PEAK=all runs the slow ones too, fourteen of sixteen.
+// of its own, whose peak the system keeps. MIXR_TEST_PEAK=all runs the slow ones too, all but three.
 func TestPeakIsAsEstimated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes that take a quarter of a minute")
@@ -43,12 +44,15 @@ func TestPeakIsAsEstimated(t *testing.T) {
 	text := step{Name: "26M", Vocab: 6400, Width: 512, FF: 1408, Layers: 8, Heads: 8, KV: 2, Prompt: 200, Completion: 128, Group: 8, Units: 3, Workers: 1, KL: 0.04}
 	wide := step{Name: "wide", Vocab: 20000, Width: 640, FF: 2048, Layers: 4, Heads: 10, KV: 5, Prompt: 300, Completion: 64, Group: 4, Units: 3, Workers: 2}
 	deep := step{Name: "deep", Vocab: 1000, Width: 128, FF: 352, Layers: 12, Heads: 4, KV: 4, Prompt: 600, Completion: 150, Group: 4, Units: 2, Workers: 1}
+	sft := step{Name: "sft", Vocab: 6400, Width: 512, FF: 1408, Layers: 8, Heads: 8, KV: 2, Prompt: 100, Workers: 2, Batch: 32, Target: 26}
+	packed := sft
+	packed.Name, packed.Pack = "packed", 500
 	all := os.Getenv("MIXR_TEST_PEAK") == "all"
-	for _, base := range []step{nano, text, wide, deep} {
+	for _, base := range []step{nano, text, wide, deep, sft, packed} {
 		for _, how := range []string{"full", "lora", "recompute", "lora recompute"} {
 			s := base
 			s.Name += " " + how
-			if quick := s.Name == "nano full" || s.Name == "deep recompute"; !quick && !all {
+			if quick := s.Name == "nano full" || s.Name == "deep recompute" || s.Name == "packed lora"; !quick && !all {
 				continue
 			}
 			s.Policy.Recompute = strings.Contains(how, "recompute")
@@ -104,6 +108,9 @@ func TestPeakOfStep(t *testing.T) {
 		ClipLow: 0.2, ClipHigh: 0.2, Iterations: 1, Minibatches: 1, EntropyShare: 1, Correction: "none",
 		Optimizer: spec.Optimizer{LearningRate: 1e-6, Schedule: "constant", AdamBeta1: 0.9, AdamBeta2: 0.999, AdamEps: 1e-8, GradClip: 1},
 	}}
+	if s.Batch > 0 {
+		exp = &spec.Experiment{Stage: "sft", Policy: s.Policy, SFT: &spec.SFT{BatchSize: s.Batch, PackTokens: s.Pack, Optimizer: exp.GRPO.Optimizer}}
+	}
 	program, err := compile.Compile(exp, policy)
 	check(t, err)
 	p := &prompt{example: data.Example{ID: "x"}, Prompt: models.TextPrompt(numbers(s.Prompt, 0))}
@@ -115,9 +122,13 @@ func TestPeakOfStep(t *testing.T) {
 			p.Feature[i] = i
 		}
 	}
-	estimate, err := program.Memory(compile.Sizes{
+	sizes := compile.Sizes{
 		Prompt: s.Prompt, Pictures: p.pictures, Completion: s.Completion, Group: s.Group, Units: s.Units, Workers: s.Workers, InFlight: s.Workers + 1,
-	})
+	}
+	if exp.SFT != nil {
+		unitOfExamples(&sizes, exp.SFT, s.Target, s.Prompt)
+	}
+	estimate, err := program.Memory(sizes)
 	check(t, err)
 
 	r := &runner{exp: exp, inFlight: s.Workers + 1, updates: 2}
@@ -136,34 +147,57 @@ func TestPeakOfStep(t *testing.T) {
 	}
 	check(t, r.bindUpdate())
 	t.Logf("ready: %.0f MB", peakMB(t))
-	for index := range exp.GRPO.Steps {
-		groups := make([]*group, s.Units)
-		each := func(name string, work func(l *lane, i int) error) {
-			check(t, ordered(t.Context(), s.Units, len(r.lanes), s.Units, func(lane, i int) (struct{}, error) {
-				return struct{}{}, work(r.lanes[lane], i)
-			}, func(int, struct{}) error { return nil }, nil))
-			t.Logf("%s: %.0f MB", name, peakMB(t))
+	for index := range 2 {
+		if exp.SFT != nil {
+			r.peakOfLessons(t, &s, p)
+		} else {
+			r.peakOfGroups(t, &s, p, index)
 		}
-		each("rollout", func(l *lane, i int) (err error) {
-			groups[i], err = r.sampleGroup(l, p, sampling{count: s.Group, temperature: 1, maxTokens: s.Completion, stop: []int{2}})
-			for j := range s.Group { // full length, whatever was sampled
-				groups[i].completions[j].tokens = numbers(s.Completion, j)
-				groups[i].advantage = append(groups[i].advantage, float64(j)-1)
-			}
-			return err
-		})
-		each("score", func(l *lane, i int) error { return r.score(l, groups[i], 1) })
-		for i, g := range groups {
-			g.slot = i
-		}
-		_, err = r.grpoUpdate(t.Context(), minibatches(groups, exp.GRPO)[0], index, false)
-		check(t, err)
 		t.Logf("update: %.0f MB", peakMB(t))
 	}
 	for _, part := range estimate {
 		t.Logf("%-20s %6.0f MB  %s", part.Name, float64(part.Bytes)/1e6, part.What)
 	}
 	t.Logf("estimate %d peak %.0f", estimate.Total(), 1e6*peakMB(t))
+}
+
+// peakOfGroups makes a grpo step.
+func (r *runner) peakOfGroups(t *testing.T, s *step, p *prompt, index int) {
+	groups := make([]*group, s.Units)
+	each := func(name string, work func(l *lane, i int) error) {
+		check(t, ordered(t.Context(), s.Units, len(r.lanes), s.Units, func(lane, i int) (struct{}, error) {
+			return struct{}{}, work(r.lanes[lane], i)
+		}, func(int, struct{}) error { return nil }, nil))
+		t.Logf("%s: %.0f MB", name, peakMB(t))
+	}
+	each("rollout", func(l *lane, i int) (err error) {
+		groups[i], err = r.sampleGroup(l, p, sampling{count: s.Group, temperature: 1, maxTokens: s.Completion, stop: []int{2}})
+		for j := range s.Group { // full length, whatever was sampled
+			groups[i].completions[j].tokens = numbers(s.Completion, j)
+			groups[i].advantage = append(groups[i].advantage, float64(j)-1)
+		}
+		return err
+	})
+	each("score", func(l *lane, i int) error { return r.score(l, groups[i], 1) })
+	for i, g := range groups {
+		g.slot = i
+	}
+	_, err := r.grpoUpdate(t.Context(), minibatches(groups, r.exp.GRPO)[0], index, false)
+	check(t, err)
+}
+
+// peakOfLessons makes an sft step.
+func (r *runner) peakOfLessons(t *testing.T, s *step, p *prompt) {
+	var lessons []*lesson
+	for range s.Batch {
+		lessons = append(lessons, &lesson{prompt: p, target: numbers(s.Target, 0)})
+	}
+	units := ofEqualLength(lessons)
+	if s.Pack > 0 {
+		units = packed(lessons, s.Pack)
+	}
+	_, err := r.update(t.Context(), len(units), 0, func(l *lane, i int) (*unit, error) { return r.sftUnit(l, units[i], s.Batch*s.Target) })
+	check(t, err)
 }
 
 // numbers are n token ids.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 
 	"mixr/runtime/chat"
@@ -57,6 +58,7 @@ func (p *Policy) Close() {
 // GenerateOptions say how an answer is drawn.
 type GenerateOptions struct {
 	Temperature float64 // 0 = greedy
+	TopP        float64 // draw from the likeliest tokens that have this probability together; 1, or 0, = from all
 	MaxTokens   int
 	Seed        uint64
 	// Token, if not nil, is told every token of the answer as it is drawn; false ends the answer.
@@ -86,8 +88,10 @@ func (p *Policy) Generate(ctx context.Context, messages []chat.Message, pictures
 		return nil, err
 	}
 	defer features.Free()
+	narrowed := spec.Sampling{RepetitionPenalty: 1, TopP: cmp.Or(o.TopP, 1)}
 	drawn, err := p.model.sample(p.lane, prompt, features, sampling{
 		seed: o.Seed, count: 1, temperature: o.Temperature, maxTokens: o.MaxTokens, stop: p.checkpoint.Model.Stop(),
+		filter: filterOf(narrowed, o.Temperature),
 		each: func(token int) bool { return (o.Token == nil || o.Token(token)) && ctx.Err() == nil },
 	})
 	if err != nil {

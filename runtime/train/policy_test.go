@@ -61,6 +61,11 @@ func TestGenerate(t *testing.T) {
 	if two, three := draw(t.Context(), 2, nil), draw(t.Context(), 3, nil); two.Text == one.Text && three.Text == one.Text {
 		t.Errorf("three seeds give %q", one.Text)
 	}
+	likeliest, err := p.Generate(t.Context(), chat.Ask("", "sum", 0), nil, GenerateOptions{MaxTokens: 40})
+	check(t, err)
+	if a, err := p.Generate(t.Context(), chat.Ask("", "sum", 0), nil, GenerateOptions{Temperature: 1, TopP: 1e-9, MaxTokens: 40, Seed: 1}); err != nil || *a != *likeliest {
+		t.Errorf("from the likeliest token alone %+v, %v, greedily %+v", a, err, likeliest)
+	}
 	if a := draw(t.Context(), 1, func(int) bool { return false }); a.Tokens != 1 || a.Finish != "stopped" {
 		t.Errorf("stopped at once: %+v", a)
 	}

@@ -37,6 +37,7 @@ type profiler struct {
 	cpu    time.Duration // of the process when the phase began
 	phases []*phaseTime
 	saves  int   // commits that were timed
+	saved  int   // steps that they wrote
 	broken error // why nothing is measured any more
 	graphs []profile.Graph
 	memory []profile.Part
@@ -159,11 +160,16 @@ func (p *profiler) enter(name string) {
 		p.phases = append(p.phases, &phaseTime{name: name, runs: map[string]*runTime{}})
 	}
 	p.phase, p.began, p.cpu = p.phases[i], now, cpu
-	if name == checkpointPhase {
-		p.saves++
-	}
 	p.most = max(p.most, mostResident())
 	forgetResident()
+}
+
+// save begins the writing of some steps, at a checkpoint.
+func (p *profiler) save(steps int) {
+	if p != nil {
+		p.saves, p.saved = p.saves+1, p.saved+steps
+		p.enter(checkpointPhase)
+	}
 }
 
 // ran is told of every run of a graph; lanes tell it at once.
@@ -213,7 +219,7 @@ func (p *profiler) trace() error {
 	return nil
 }
 
-// untrace gives up a trace of which a part failed.
+// untrace gives up the traces that are at work, if any.
 func (p *profiler) untrace() {
 	for _, s := range p.r.model.sessions {
 		if file, err := s.EndTrace(); err == nil { // else it was not traced
@@ -333,6 +339,7 @@ func (p *profiler) write() {
 	if p == nil {
 		return
 	}
+	p.untrace() // a step that failed
 	err := p.broken
 	switch {
 	case err != nil:
@@ -360,7 +367,7 @@ func (p *profiler) store() error {
 		p.r.run.WriteFile(profile.Folder+"/"+profile.Picture, picture.Bytes()))
 }
 
-// profile sums up what was measured, for one step. What is written between steps is shared by the steps between two checkpoints.
+// profile sums up what was measured, for one step. A checkpoint is shared by the steps up to the next one, also where the run ends before.
 func (p *profiler) profile() *profile.Profile {
 	out := &profile.Profile{
 		Run: filepath.Base(p.r.run.Dir()), Traced: p.traced, Workers: len(p.r.lanes), Graphs: p.graphs, Memory: p.memory,
@@ -371,11 +378,14 @@ func (p *profiler) profile() *profile.Profile {
 	}
 	slices.SortStableFunc(p.phases, func(a, b *phaseTime) int { return slices.Index(phases, a.name) - slices.Index(phases, b.name) })
 	for _, ph := range p.phases {
-		times := float64(p.timed())
-		if ph.name == checkpointPhase || ph.name == tablesPhase {
-			times = float64(p.saves * min(p.r.exp.Checkpoint.Every, p.r.steps))
+		times := p.timed()
+		switch ph.name {
+		case checkpointPhase:
+			times = p.saves * p.r.exp.Checkpoint.Every
+		case tablesPhase:
+			times = p.saved
 		}
-		one := ph.profile(times, out.Workers)
+		one := ph.profile(float64(times), out.Workers)
 		out.WallS += one.WallS
 		out.Phases = append(out.Phases, one)
 	}

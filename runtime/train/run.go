@@ -393,7 +393,7 @@ func (r *runner) step(ctx context.Context, step int) (*record, error) {
 
 // commit makes the steps since the last checkpoint permanent: rows, then state, then the manifest that lists both.
 func (r *runner) commit(held []*record, step int) error {
-	r.profile.enter(checkpointPhase)
+	r.profile.save(len(held))
 	defer r.profile.enter("")
 	start := time.Now()
 	first := int(held[0].metrics.Step)

@@ -77,8 +77,8 @@ func unitOfExamples(s *compile.Sizes, o *spec.SFT, target, shortest int) {
 	}
 	all := o.BatchSize * s.Longest
 	s.Tokens = min(max(o.PackTokens, s.Longest), all)
-	s.Units = min(o.BatchSize, 1+2*all/s.Tokens)                                // the first fit fills more than half of a unit
-	s.Windows = 1 + (2*(s.Tokens-s.Longest)+s.Longest-1)/s.Longest              // and of a window
+	s.Units = min(o.BatchSize, 1+2*all/s.Tokens) // the first fit fills more than half of a unit
+	s.Windows = (s.Tokens + s.Longest - 1) / s.Longest
 	s.Examples = min(o.BatchSize, (s.Tokens+s.Prompt-1)/s.Prompt)               // with pictures as large as the largest
 	s.Targets = max(target, min(s.Tokens, s.Tokens*target/(shortest+target-1))) // of examples that are mostly target
 }

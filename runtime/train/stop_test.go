@@ -299,9 +299,8 @@ func TestInterruptedRunStopsAtTheSameStep(t *testing.T) {
 func TestWatch(t *testing.T) {
 	limit := func(x float64) *float64 { return &x }
 	kl := func(step int, v *float64, alerts ...string) func(*watch) {
-		return func(w *watch) {
-			w.see(&table.Metrics{Step: int32(step), KL: v, Alerts: alerts, TokPrompt: 5}, time.Duration(step)*time.Hour)
-		}
+		m := table.Metrics{Step: int32(step), KL: v, Alerts: alerts, AlertValue: slices.Repeat([]float64{7}, len(alerts)), TokPrompt: 5}
+		return func(w *watch) { w.see(&m, time.Duration(step)*time.Hour) }
 	}
 	evaluated := func(step int, v *float64) func(*watch) {
 		return func(w *watch) { w.seeEvaluation(&evaluation{step: step, values: map[string]*float64{"reward": v}}) }

@@ -2,13 +2,14 @@
 // attention with rotary positions, RMSNorm before each part, SwiGLU. What differs between them is data, a Config.
 //
 // In: sizes (Config, read from a Hugging Face text configuration by Parse), token ids, masks, positions. Out: functions that add the
-// decoder to a graph, over whole rows (Embed, Text, Head) or one token for each completion of a prompt (Step, Sample), and on the
-// host the rotary tables (Config.Tables). It never holds a weight, never runs a graph and knows no images.
+// decoder to a graph, over whole rows (Embed, Text, Head) or one token for each completion of some prompts (Step, Sample), and on the
+// host the rotary tables (Config.Tables) and draws from narrowed distributions (Picker). It never holds a weight, never runs a graph and knows no images.
 //
 // Errors: host functions return them; graph functions panic with *graph.Error, which graph.Build recovers.
 //
-// Shapes: N rows of T tokens, G completions of a prompt, C places of a completion's cache, S key/value length of the prompt's, H
-// heads, K key/value heads, h = H/K, E head width, D width, F feed-forward width, V vocabulary, M merged visual tokens.
+// Shapes: N rows of T tokens; P prompts that decode side by side, at most G completions of each, R of all; C places of a completion's
+// cache, S key/value length of the prompts'; H heads, K key/value heads, h = H/K, E head width, D width, F feed-forward width, V vocabulary,
+// M merged visual tokens.
 package decoder
 
 import (

@@ -73,29 +73,30 @@ func stepLayer(p *nn.Params, c *Config, x *graph.Value, in StepIn, i int) (y *gr
 		graph.TensorScatter(in.Own[i].K, cell(rotate(k, heads.KV)), in.At),
 		graph.TensorScatter(in.Own[i].V, cell(v), in.At),
 	}
-	o := graph.Reshape(in.attend(heads, graph.Reshape(rotate(q, heads.Query), 0, -1), in.Prompt[i], own), 0, -1) // [R, H*E]
+	q = graph.Reshape(rotate(q, heads.Query), 0, heads.KV, heads.Group(), heads.Width) // [R, K, h, E]
+	o := graph.Reshape(in.attend(heads, q, in.Prompt[i], own), 0, -1)                  // [R, H*E]
 	x = graph.Add(x, nn.LinearOfFew(p.At("self_attn.o_proj"), o, queries, d, nn.Bias(c.OutBias)))
 
 	h = nn.RMSNorm(p.At("post_attention_layernorm"), x, d, c.NormEps)
 	return graph.Add(x, nn.SwiGLUOfFew(p.At("mlp"), h, d, c.FeedForward, nn.Bias(c.MLPBias))), own
 }
 
-// attend is attention of q [R, H*E] over the cache of the row's prompt, [P, K, S, E], followed by its own, [R, K, C, E].
+// attend is attention of q [R, K, h, E] over the cache of the row's prompt, [P, K, S, E], followed by its own, [R, K, C, E].
 // Returns [R, K, h, E].
 //
 // The two caches are never joined. With scores s and lse(s) = log sum exp(s), softmax over both parts is the softmax over each,
 // weighted by its share of the mass: out = w*prompt + (1-w)*self, w = sigmoid(lse(s_prompt) - lse(s_self)).
 func (in StepIn) attend(heads nn.Heads, q *graph.Value, shared, own KV) *graph.Value {
 	// Against a shared cache the completions of its prompt are just more queries.
-	fold := graph.Reshape(graph.Gather(q, in.Slot), 0, 0, heads.KV, heads.Group(), heads.Width) // [P, G, K, h, E]
-	fold = graph.Reshape(graph.Transpose(fold, 0, 2, 1, 3, 4), 0, 0, -1, heads.Width)           // [P, K, G*h, E]
-	unfold := func(x *graph.Value, width ...any) *graph.Value {                                 // [P, K, G*h, width...] -> [R, K, h, width...]
+	fold := graph.Transpose(graph.Gather(q, in.Slot), 0, 2, 1, 3, 4) // [P, K, G, h, E]
+	fold = graph.Reshape(fold, 0, 0, -1, heads.Width)                // [P, K, G*h, E]
+	unfold := func(x *graph.Value, width ...any) *graph.Value {      // [P, K, G*h, width...] -> [R, K, h, width...]
 		x = graph.Reshape(x, append([]any{0, 0, in.Slot.Dim(1), heads.Group()}, width...)...) // [P, K, G, h, width...]
 		x = graph.Transpose(x, []int{0, 2, 1, 3, 4}[:4+len(width)]...)
 		return graph.Gather(graph.Reshape(x, append([]any{-1, heads.KV, heads.Group()}, width...)...), in.Back)
 	}
 	onPrompt, prompt := over(fold, shared, in.Seen, heads)
-	onSelf, self := over(graph.Reshape(q, 0, heads.KV, heads.Group(), heads.Width), own, in.Mask, heads)
+	onSelf, self := over(q, own, in.Mask, heads)
 	w := graph.Reshape(graph.Sigmoid(graph.Sub(unfold(onPrompt), onSelf)), 0, 0, 0, 1) // [R, K, h, 1]
 	return graph.Add(self, graph.Mul(w, graph.Sub(unfold(prompt, heads.Width), self)))
 }
