@@ -62,6 +62,35 @@ func TestReadmeExperiments(t *testing.T) {
 	}
 }
 
+// Every recipe of experiments/README.md is a legal quickstart.
+func TestRecipes(t *testing.T) {
+	_, section, _ := strings.Cut(page(t, "../experiments/README.md"), "## Recipes\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	fields := regexp.MustCompile("`(rewards[^`]*)`|`([^`]*=[^`]*)`")
+	n := 0
+	for _, line := range strings.Split(section, "\n") {
+		var sets []string
+		for _, m := range fields.FindAllStringSubmatch(line, -1) {
+			if m[1] != "" {
+				sets = append(sets, m[1])
+			}
+			for _, set := range strings.Fields(m[2]) {
+				sets = append(sets, "grpo."+set)
+			}
+		}
+		if len(sets) == 0 {
+			continue
+		}
+		n++
+		if _, mistakes := spec.Load("../experiments/quickstart.cue", sets); len(mistakes) > 0 {
+			t.Errorf("%s\n%v", line, mistakes)
+		}
+	}
+	if n < 10 {
+		t.Errorf("found %d recipes", n)
+	}
+}
+
 // readmeExperiments are the cue blocks of README.md by the name on their first line.
 func readmeExperiments(t *testing.T) map[string]string {
 	t.Helper()

@@ -56,6 +56,7 @@ const imports = `
 	train:           spec graph nn chat images models/decoder models models/family grpo compile token weights data reward ort table monitor profile
 	report:          table monitor profile
 	cli:             *
+	bench/peers:     spec graph compile ort ort/fetch train cli
 	main:            cli
 	runtime:         spec cli
 	ort/orttest:     graph ort ort/fetch

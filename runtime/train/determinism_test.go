@@ -72,7 +72,7 @@ func TestInterruptedRunContinues(t *testing.T) {
 				}
 			}
 			t.Logf("interrupted at %d places", len(events))
-			if len(events) < 6 {
+			if len(events) < 4 { // an evaluation of few examples is one batch, and one event
 				t.Errorf("the run was interrupted at %d places only: %v", len(events), events)
 			}
 			sameResults(t, "interrupted", results(t, dir), want)

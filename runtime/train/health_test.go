@@ -127,7 +127,7 @@ func TestMonitorsAreProvoked(t *testing.T) {
 		monitor, where string
 		file           string
 		overrides      []string
-		healthy        []string // overrides with which the monitor is quiet; nil: those of window 1000, with which nothing pools
+		healthy        []string // overrides with which the monitor is quiet
 	}{
 		{monitor: "advantage_collapse", where: "yesno/yesno", file: "yes.cue", // nothing is ever boxed: all rewards are 0
 			overrides: []string{`rewards.extract=["boxed"]`, `rewards.format.require="boxed"`, "grpo.steps=4"}, healthy: []string{"grpo.steps=4"}},
@@ -137,10 +137,10 @@ func TestMonitorsAreProvoked(t *testing.T) {
 			overrides: []string{digits, trained, "rewards.chart.weight=1e-9", "rewards.format.weight=10", "grpo.advantage.std_eps=1", // the digits teach nothing
 				"grpo.batch_size=80", "grpo.group_size=40",
 				"grpo.monitors.noise=0.5"}, // the first window has the whole fall in it
-			healthy: []string{digits, trained}},
+			healthy: []string{digits, trained, "grpo.steps=8"}},
 		{monitor: "cross_task_interference", where: "yesno", file: "against.cue",
 			overrides: []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=8e-3", "grpo.monitors.noise=1"},
-			healthy:   []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=1e-9"}},
+			healthy:   []string{saysNo, trained, "grpo.monitors.interference_every=1", "grpo.batch_size=80", "grpo.learning_rate=1e-9", "grpo.steps=10"}},
 		{monitor: "length_drift", where: "yesno/yesno", file: "yes.cue",
 			overrides: []string{"grpo.max_completion_tokens=12", "rewards.overlong={weight: 10, limit: 12, buffer: 12}", "grpo.monitors.noise=100"},
 			healthy:   []string{"grpo.max_completion_tokens=12", "grpo.learning_rate=1e-9", "grpo.steps=8"}},
@@ -148,10 +148,10 @@ func TestMonitorsAreProvoked(t *testing.T) {
 			healthy: []string{"grpo.max_completion_tokens=32", "grpo.steps=3"}},
 		{monitor: "one_answer", where: "yesno/yesno", file: "yes.cue", overrides: []string{saysNo, trained, "grpo.steps=3", "grpo.learning_rate=1e-9", "grpo.temperature=0.5"},
 			healthy: []string{"grpo.steps=3"}},
-		{monitor: "held_out_fall", file: "held_out.cue", overrides: []string{saysNo, trained}, healthy: []string{saysNo, trained, "grpo.learning_rate=1e-9"}},
+		{monitor: "held_out_fall", file: "held_out.cue", overrides: []string{saysNo, trained}, healthy: []string{saysNo, trained, "grpo.learning_rate=1e-9", "grpo.steps=10"}},
 		{monitor: "kl_excursion", file: "yes.cue", overrides: []string{"grpo.kl=1e-6", "grpo.learning_rate=5e-2", "grpo.max_completion_tokens=4"},
-			healthy: []string{"grpo.kl=1e-6", "grpo.learning_rate=1e-4", "grpo.max_completion_tokens=4"}},
-		{monitor: "entropy_excursion", file: "yes.cue", overrides: []string{"grpo.learning_rate=5e-2"}, healthy: []string{"grpo.learning_rate=1e-4"}},
+			healthy: []string{"grpo.kl=1e-6", "grpo.learning_rate=1e-4", "grpo.max_completion_tokens=4", "grpo.steps=6"}},
+		{monitor: "entropy_excursion", file: "yes.cue", overrides: []string{"grpo.learning_rate=5e-2"}, healthy: []string{"grpo.learning_rate=1e-4", "grpo.steps=8"}},
 		{monitor: "truncation", where: "yesno/yesno", file: "yes.cue", overrides: []string{"grpo.max_completion_tokens=2", "grpo.steps=3"},
 			healthy: []string{"grpo.max_completion_tokens=100", "grpo.steps=3"}},
 	} {

@@ -27,7 +27,7 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 	if every := o.Monitors.InterferenceEvery; every > 0 && (step-1)%every == 0 {
 		seen = r.newTaskGradients()
 	}
-	batches := minibatches(groups, o)
+	batches, moved := minibatches(groups, o), false
 	for pass := range o.Iterations {
 		for i, b := range batches {
 			if len(b.groups) == 0 {
@@ -36,10 +36,11 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 			if r.observe = nil; seen != nil && pass == 0 {
 				r.observe = seen.of(b.groups)
 			}
-			u, err := r.grpoUpdate(ctx, b, ((step-1)*o.Iterations+pass)*o.Minibatches+i, pass+i > 0)
+			u, err := r.grpoUpdate(ctx, b, ((step-1)*o.Iterations+pass)*o.Minibatches+i, moved)
 			if err != nil {
 				return nil, err
 			}
+			moved = true
 			rec.grpo(b.groups, b.byGroup(), u, r.model.program.Variant)
 			if groups[0].old == nil { // then this is the only update
 				rec.gap(groups, u)
@@ -68,7 +69,7 @@ func (r *runner) grpoUpdate(ctx context.Context, b *minibatch, index int, moved 
 	if err != nil {
 		return nil, err
 	}
-	if every := o.ReferenceSync; every > 0 && (index+1)%every == 0 {
+	if every := o.ReferenceSync; every > 0 && !u.skipped && r.progress.Applied%every == 0 {
 		r.model.follow(o.ReferenceMix)
 	}
 	return u, nil
