@@ -87,3 +87,33 @@ func wantPanic(t *testing.T, f func()) {
 	}()
 	f()
 }
+
+// A view has the memory of its tensor in another shape, and may be freed before it.
+func TestTensorView(t *testing.T) {
+	e := orttest.Open(t)
+	x := tensor(t, e, graph.F32, 4, 3)
+	for i := range x.Float32() {
+		x.Float32()[i] = float32(i)
+	}
+	v, err := x.View(3, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Float32()[5] = 50
+	if got := x.Float32()[:7]; !slices.Equal(got, []float32{0, 1, 2, 3, 4, 50, 6}) || !slices.Equal(v.Shape(), []int{3, 2}) || v.Len() != 6 {
+		t.Errorf("%v, %s", got, v)
+	}
+	v.Free()
+	if x.Float32()[5] != 50 {
+		t.Error("the tensor went with its view")
+	}
+	for _, shape := range [][]int{{13}, {4, 4}, {-1, 2}, {1, 1, 1, 1, 1, 1, 1, 1, 1}} {
+		if _, err := x.View(shape...); err == nil {
+			t.Errorf("a view %v of %s", shape, x)
+		}
+	}
+	x.Free()
+	if _, err := x.View(1); err == nil {
+		t.Error("a view of a freed tensor")
+	}
+}
