@@ -294,7 +294,7 @@ def main():
     parse.add_argument("--minimind", type=Path, help="a folder with MiniMind2-Small in Hugging Face's layout")
     parse.add_argument("--policies", default="nano,minimind")
     parse.add_argument("--lengths", default="equal,natural")
-    parse.add_argument("--repeat", type=int, default=3)
+    parse.add_argument("--repeat", type=int, default=3, help="turns of each contestant; 0 compares nobody")
     parse.add_argument("--steps", type=int, default=3, help="that count, in each process")
     parse.add_argument("--threads", type=int, default=2, help="of torch")
     parse.add_argument("--product", type=int, default=2048, help="rows of the matrices of the peak")
@@ -327,12 +327,13 @@ def run(options, work):
         options.product, options.product, "; ".join(f"{n} {wall:.0f} ({cpu:.0f})" for n, (wall, cpu) in peaks.items())))
     tables, phases = [Table() for _ in range(4)], []
     for policy in policies.values():
-        for lengths in options.lengths.split(","):
+        for lengths in options.lengths.split(",") if options.repeat else ():
             phases.append(compare(bench, policy, lengths, options.repeat, options.steps, tables, peaks))
     all_rows = Table()
     all_rows.rows = [row for t in tables for row in t.rows]
-    all_rows.print("policy", "lengths", "measure", "unit", "first", "second", "ratio", "ratio by CPU", "goal", "met")
-    print("\n".join(phases) + "\n")
+    if options.repeat:
+        all_rows.print("policy", "lengths", "measure", "unit", "first", "second", "ratio", "ratio by CPU", "goal", "met")
+        print("\n".join(phases) + "\n")
     if options.slopes:
         slopes(bench, policies["nano"], nano, options.steps)
 

@@ -62,7 +62,7 @@ const (
 // take turns layer by layer, so that their blocks lie in between each other's.
 const (
 	unforeseen  = 1.05
-	interleaved = 1.03
+	interleaved = 1.02
 )
 
 // Memory estimates what the trial takes where it runs: the tensors that live as long as it does, and what ONNX Runtime's arena grows to

@@ -114,7 +114,25 @@ func decode[R Row](data []byte) (rows []R, err error) {
 			return nil, fmt.Errorf("row %d of %d: %w", len(rows), want, errors.Join(err, io.ErrUnexpectedEOF))
 		}
 	}
+	clearLater(rows, version)
 	return rows, nil
+}
+
+// clearLater makes null what a version of the table did not have: a list that has no column the library makes empty and not null, if the
+// column beside it has a value.
+func clearLater[R Row](rows []R, version int) {
+	added := since[R]()
+	var later []int
+	for i := range reflect.TypeFor[R]().NumField() {
+		if name, _, _ := strings.Cut(reflect.TypeFor[R]().Field(i).Tag.Get("parquet"), ","); added[name] > version {
+			later = append(later, i)
+		}
+	}
+	for r := range rows {
+		for _, i := range later {
+			reflect.ValueOf(&rows[r]).Elem().Field(i).SetZero()
+		}
+	}
 }
 
 // checkEnds refuses what does not begin and end like a Parquet file. The library takes as much memory for the footer as the file says

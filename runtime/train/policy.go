@@ -92,7 +92,7 @@ func (p *Policy) Generate(ctx context.Context, messages []chat.Message, pictures
 	drawn, err := p.model.sample(p.lane, prompt, features, sampling{
 		seed: o.Seed, count: 1, temperature: o.Temperature, maxTokens: o.MaxTokens, stop: p.checkpoint.Model.Stop(),
 		filter: filterOf(narrowed, o.Temperature),
-		each: func(token int) bool { return (o.Token == nil || o.Token(token)) && ctx.Err() == nil },
+		each:   func(token int) bool { return (o.Token == nil || o.Token(token)) && ctx.Err() == nil },
 	})
 	if err != nil {
 		return nil, err
