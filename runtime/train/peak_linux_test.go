@@ -46,7 +46,7 @@ func TestPeakIsAsEstimated(t *testing.T) {
 	deep := step{Name: "deep", Vocab: 1000, Width: 128, FF: 352, Layers: 12, Heads: 4, KV: 4, Prompt: 600, Completion: 150, Group: 4, Units: 2, Workers: 1}
 	sft := step{Name: "sft", Vocab: 6400, Width: 512, FF: 1408, Layers: 8, Heads: 8, KV: 2, Prompt: 100, Workers: 2, Batch: 32, Target: 26}
 	packed := sft
-	packed.Name, packed.Pack = "packed", 500
+	packed.Name, packed.Pack, packed.Workers = "packed", 500, 1
 	all := os.Getenv("MIXR_TEST_PEAK") == "all"
 	for _, base := range []step{nano, text, wide, deep, sft, packed} {
 		for _, how := range []string{"full", "lora", "recompute", "lora recompute"} {
