@@ -15,7 +15,7 @@ import (
 
 // numerics is the version of mixr's arithmetic. It changes when the same experiment would give other bits, and with it every
 // fingerprint.
-const numerics = "mixr-2"
+const numerics = "mixr-3"
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
