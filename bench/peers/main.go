@@ -38,7 +38,7 @@ func main() {
 	case len(args) > 2 && args[0] == "flops":
 		err = flops(args[1], args[2:])
 	default:
-		err = errors.New("usage: peers run ARGS | product SIZE | flops FILE P:C,C... ...")
+		err = errors.New("usage: peers run ARGS | product SIZE | flops FILE PROMPT:COMPLETIONS")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peers:", err)
