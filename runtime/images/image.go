@@ -251,6 +251,18 @@ func opaque(img image.Image) *image.NRGBA {
 		}
 		return out
 	}
+	if img, ok := img.(*image.Paletted); ok {
+		var colours [256]color.NRGBA // decoders see to it that no pixel is beyond the palette
+		for i, c := range img.Palette {
+			colours[i] = solid(c)
+		}
+		for y := range b.Dy() {
+			for x, i := range img.Pix[y*img.Stride:][:b.Dx()] {
+				out.SetNRGBA(x, y, colours[i])
+			}
+		}
+		return out
+	}
 	for y := range b.Dy() {
 		for x := range b.Dx() {
 			out.SetNRGBA(x, y, solid(img.At(b.Min.X+x, b.Min.Y+y)))

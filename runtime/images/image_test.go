@@ -146,6 +146,22 @@ func TestOpaque(t *testing.T) {
 	}
 }
 
+// Pictures with a palette have a way of their own, which gives what the general one does, also of a part of a picture.
+func TestOpaqueOfPalette(t *testing.T) {
+	palette := color.Palette{color.NRGBA{10, 20, 30, 40}, color.RGBA{50, 60, 70, 255}, color.Gray{80}, color.NRGBA64{0x9000, 0xa000, 0xb000, 0xc000}}
+	img := image.NewPaletted(image.Rect(0, 0, 7, 5), palette)
+	for i := range img.Pix {
+		img.Pix[i] = uint8(i % len(palette))
+	}
+	for _, part := range []image.Rectangle{img.Bounds(), image.Rect(2, 1, 6, 4)} {
+		sub := img.SubImage(part)
+		got, want := opaque(sub), opaque(struct{ image.Image }{sub})
+		if !slices.Equal(got.Pix, want.Pix) || got.Bounds() != want.Bounds() {
+			t.Errorf("%v: got %v, want %v", part, got.Pix, want.Pix)
+		}
+	}
+}
+
 func TestOrientationOfBrokenEXIF(t *testing.T) {
 	for _, b := range []string{"", "\xff\xd8", "\xff\xd8\xff\xe1\xff\xff", "\xff\xd8\xff\xe1\x00\x08Exif\x00\x00", "\xff\xd8\xff\xe1\x00\x10Exif\x00\x00II*\x00\xff\xff\xff\xff"} {
 		if got := orientation(jpegEXIF([]byte(b))); got != 1 {
