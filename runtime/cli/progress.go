@@ -94,7 +94,11 @@ func newProgress(s *screen, trial string) *progress {
 func (p *progress) event(e train.Event) {
 	now := p.now()
 	if e.Phase != p.phase {
-		p.phase, p.first, p.shownAt = e.Phase, e.Done-1, e.Done-1
+		p.phase, p.first = e.Phase, 0 // an evaluation begins with its first example, and tells of several at once
+		if e.Metrics != nil {
+			p.first = e.Done - 1
+		}
+		p.shownAt = p.first
 		p.start, p.shown = p.last, p.last
 	}
 	p.last = now

@@ -25,12 +25,19 @@ func TestProgressLines(t *testing.T) {
 		clock = clock.Add(10 * time.Millisecond) // too fast for more than the last line
 		p.event(train.Event{Phase: "evaluate after", Done: i + 1, Total: 100})
 	}
+	for _, done := range []int{32, 64, 96} { // prompts that decode side by side are told at once
+		clock = clock.Add(8 * time.Second)
+		p.event(train.Event{Phase: "evaluate at step 20", Done: done, Total: 96})
+	}
 	want := `trial: train 12/20  reward 0.500  eta 24s
 trial: train 14/20  reward 0.500  eta 18s
 trial: train 16/20  reward 0.500  eta 12s
 trial: train 18/20  reward 0.500  eta 6s
 trial: train 20/20  reward 0.500  in 30s
 trial: evaluate after 100/100  in 1s
+trial: evaluate at step 20 32/96  eta 16s
+trial: evaluate at step 20 64/96  eta 8s
+trial: evaluate at step 20 96/96  in 24s
 `
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -46,6 +46,8 @@ type Program struct {
 	// when the gradient graph holds the vision tower and is fed pixels instead of features.
 	OnPolicy, HasReference, TrainsVision bool
 
+	MovingReference bool // the reference follows the policy, so that it does not keep what was before training
+
 	// RatioOfRows is true when the ratio is of sequences, off policy: Gradient reads mean [R, C] and row [C] (grpo.RowMeans), and
 	// Layered.Head, which sees a part of a row's tokens, row_log_ratio [C] (grpo.RowLogRatio).
 	RatioOfRows bool
@@ -77,8 +79,9 @@ func (p *Program) Sees() bool {
 // several examples that share nothing.
 func (p *Program) Branches() bool { return p.Variant.Name != "" }
 
-// Window is Q, the places of a window of nn.Branches, for the longest completion as it is fed and the prompt, and W the number of windows
-// of a group: one for each completion, and those that the prompt is cut into. A prompt behind which little stands is not cut into many.
+// Window lays out the windows of nn.Branches for a group: Q, the places of a window, and W, the number of windows, one for each completion
+// and those that the prompt is cut into. prompt and longest are tokens as they are fed, the latter those of the longest completion, which is
+// all but its last; prompt must be above 0. A prompt with short completions is not cut into many windows.
 func Window(prompt, longest, group int) (places, windows int) {
 	places = max(longest, min(prompt, shortestWindow))
 	return places, group + (prompt+places-1)/places
@@ -130,7 +133,8 @@ func Compile(exp *spec.Experiment, m models.Model) (*Program, error) {
 		if p.Variant, err = variant(o); err != nil {
 			return nil, err
 		}
-		p.OnPolicy, p.HasReference = o.Iterations*o.Minibatches == 1 && o.Correction == "none", o.KL > 0
+		p.OnPolicy, p.HasReference = o.UpdatesPerStep() == 1 && o.Correction == "none", o.KL > 0
+		p.MovingReference = p.HasReference && o.ReferenceSync > 0
 		p.RatioOfRows, p.ScoresEntropy = p.Variant.Level == grpo.Sequence && !p.OnPolicy, o.EntropyShare < 1
 		objective, p.Update = p.relative(!exp.Policy.Recompute), o.Optimizer
 	default:

@@ -80,7 +80,7 @@ func (p *Program) Memory(s Sizes) (Memory, error) {
 	if p.HasReference {
 		add("reference", trained, "the trained weights as they were, for the KL term")
 	}
-	if embedding := p.embedding(); s.KeepsEmbedding && embedding.Trainable && !p.HasReference {
+	if embedding := p.embedding(); s.KeepsEmbedding && embedding.Trainable && (!p.HasReference || p.MovingReference) {
 		add("embedding", size([]Param{embedding}), "the embedding as it was, for rewards.bmas")
 	}
 	add("moments", 2*trained, "of AdamW, of %.4g million trained parameters", float64(trained)/4e6)
@@ -206,17 +206,14 @@ func (w *walk) steps() {
 	}
 	w.arena.Release(features)
 
-	tokens, selected, examples := w.Prompt+w.Group*max(w.Completion-1, 0), w.Group*w.Completion, 1
-	if !p.Branches() {
-		tokens, selected, examples = w.Tokens, w.Targets, w.Examples
+	tokens, selected, examples, places, windows := w.Tokens, w.Targets, w.Examples, w.Longest, w.Windows
+	if p.Branches() {
+		tokens, selected, examples = w.Prompt+w.Group*(w.Completion-1), w.Group*w.Completion, 1
+		places, windows = Window(w.Prompt, w.Completion-1, w.Group)
 	}
 	unit := w.symbols(tokens, examples)
-	unit["C"], unit["R"] = selected, w.Group
-	unit["P"] = w.Prompt
-	unit["Q"], unit["W"] = Window(w.Prompt, w.Completion-1, w.Group)
-	if !p.Branches() {
-		unit["Q"], unit["W"] = w.Longest, w.Windows
-	}
+	unit["C"], unit["R"], unit["P"] = selected, w.Group, w.Prompt
+	unit["Q"], unit["W"] = places, windows
 	what := fmt.Sprintf("a row of %d tokens", tokens)
 	scores := p.HasReference || p.ScoresEntropy || !p.OnPolicy && p.Variant.Name != ""
 	if p.Layered != nil {

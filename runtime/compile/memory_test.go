@@ -41,10 +41,14 @@ func TestMemoryParts(t *testing.T) {
 			t.Errorf("%s: %d bytes, want %d", name, got, want)
 		}
 	}
-	// The embedding that a reward reads is kept only where it trains and no reference has it.
+	// The embedding that a reward reads is kept only where it trains and no reference keeps it.
 	bmas := func(s *Sizes) { s.KeepsEmbedding = true }
 	if got := estimated(t, grpoWith(), bmas).named("embedding"); got != size([]Param{p.embedding()}) {
 		t.Errorf("the embedding as it was: %d bytes", got)
+	}
+	moving := grpoWith(kl(0.1), func(e *spec.Experiment) { e.GRPO.ReferenceSync = 2 })
+	if got := estimated(t, moving, bmas).named("embedding"); got != size([]Param{p.embedding()}) {
+		t.Errorf("the embedding as it was, beside a reference that moves: %d bytes", got)
 	}
 	for _, e := range []*spec.Experiment{grpoWith(kl(0.1)), grpoWith(freeze("embedding")), grpoWith(lora(0))} {
 		if got := estimated(t, e, bmas).named("embedding"); got != 0 {

@@ -107,8 +107,8 @@ func (p *Program) decode(g *graph.Graph) {
 	p.sample(g, params, hidden, "R")
 }
 
-// sample turns hidden states [R or 1, D] into the next tokens of the rows of u. logits is for the host to draw from, where it does: an output that
-// is not bound costs nothing.
+// sample turns hidden states [R or 1, D] into the next tokens of the rows of u. rows is the symbol of their number. logits is for the host
+// to draw from, where it does: an output that is not bound costs nothing.
 func (p *Program) sample(g *graph.Graph, params *nn.Params, hidden *graph.Value, rows string) {
 	head := decoder.Head(params, p.Model.Decoder())
 	logits := graph.Transpose(graph.Columns(head, hidden, false), 1, 0) // [R or 1, V]

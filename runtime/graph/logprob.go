@@ -6,9 +6,9 @@ import "slices"
 // and the entropy of that distribution in nats: h [C, D], head [V, D] (often the tied embedding), target [C] int64,
 // temperature [1]; results [C] and [C]. It is one operation because its gradient needs no one-hot matrix [C, V].
 //
-// The logarithms come of one kernel, which does not underflow as log(softmax(z)) would, and is vectorised where
+// The logarithms come from one kernel, which does not underflow as log(softmax(z)) would, and is vectorised where
 // ReduceLogSumExp is not: scoring takes half the time. The temperature divides h, which is smaller than z; it is meant to be a
-// constant. Where the entropy is not asked for, neither it nor the probabilities are computed.
+// constant. Where neither the entropy nor a gradient is asked for, the probabilities are not computed.
 func LogProb(h, head, target, temperature *Value) (logp, entropy *Value) {
 	c := begin("LogProb", h, head, target, temperature)
 	if len(h.shape) != 2 || len(head.shape) != 2 || h.shape[1] != head.shape[1] ||

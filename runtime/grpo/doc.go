@@ -5,8 +5,8 @@
 //
 //   - The host side works in float64 on plain slices and is pure: the same input gives the same bits, nothing is read
 //     from clocks, files or global state, and no goroutine is started.
-//   - The graph side (Objective, SFT, BuildAdamW, BuildAccumulate, BuildNorm) emits the part that runs in float32 beside the
-//     model.
+//   - The graph side (Objective, MeanByRow, SFT, BuildAdamW, BuildAccumulate, BuildNorm) emits the part that runs in float32
+//     beside the model.
 //
 // Loss is called by no run: it is the reference that the graph of every variant is held to, and itself is held to vectors of
 // independent implementations.
@@ -23,5 +23,6 @@
 // as errors that name the value and its place; wrong shapes on the graph side panic with *graph.Error, which
 // graph.Build returns.
 //
-// Shapes: B prompts, G completions per prompt, N = B*G rows, T_n tokens of row n (ragged), C selected positions.
+// Shapes: B prompts, G completions per prompt, N = B*G rows of an update, R rows of a unit of compute, T_n tokens of row n
+// (ragged), C selected positions.
 package grpo

@@ -41,7 +41,7 @@ func (v Variant) Weights(u Update, f Factors) (Weights, error) {
 		out.Policy = make([][]float64, len(w))
 		for i, row := range w {
 			out.Policy[i] = slices.Clone(row)
-			sum := 0.0
+			sum, n := 0.0, float64(counted(u.Masks[i]))
 			for t, m := range u.Masks[i] {
 				if m {
 					out.Policy[i][t] *= f.at(i, t)
@@ -51,7 +51,7 @@ func (v Variant) Weights(u Update, f Factors) (Weights, error) {
 			if v.Level == Sequence && v.Surrogate != Cap {
 				for t, m := range u.Masks[i] {
 					if m {
-						out.Policy[i][t] = sum / float64(counted(u.Masks[i]))
+						out.Policy[i][t] = sum / n
 					}
 				}
 			}
@@ -63,8 +63,8 @@ func (v Variant) Weights(u Update, f Factors) (Weights, error) {
 	return out, nil
 }
 
-// entropyWeights is the coefficient over the tokens that count and, where a mask of entropies is given, are kept by it; tokens
-// overrides their number, 0 = count them.
+// entropyWeights is the coefficient divided by the number of the tokens that count and, where a mask of entropies is given, are kept by
+// it: at these tokens, 0 at others. tokens overrides their number, 0 = count them.
 func entropyWeights(coefficient float64, masks [][]bool, high [][]float64, tokens int) [][]float64 {
 	out := make([][]float64, len(masks))
 	n := 0
@@ -107,9 +107,10 @@ func RowMeans(masks [][]bool) (mean []float32, row []int64) {
 	}
 	mean = make([]float32, len(masks)*c)
 	for r, m := range masks {
+		share := float32(1 / float64(counted(m)))
 		for _, counts := range m {
 			if counts {
-				mean[r*c+len(row)] = float32(1 / float64(counted(m)))
+				mean[r*c+len(row)] = share
 			}
 			row = append(row, int64(r))
 		}

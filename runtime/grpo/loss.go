@@ -82,9 +82,10 @@ func Loss(v Variant, b Batch, weights [][]float64) (Losses, error) {
 			}
 		}
 		if v.Level == Sequence {
+			share := shared / r.count()
 			for t := range grad {
 				if r.mask[t] {
-					grad[t] += shared / r.count()
+					grad[t] += share
 				}
 			}
 		}
@@ -183,8 +184,9 @@ func (r row) logRatio(level Level) []float64 {
 		}
 	}
 	if level == Sequence {
+		mean := sum / r.count()
 		for t := range out {
-			out[t] = sum / r.count()
+			out[t] = mean
 		}
 	}
 	return out

@@ -54,5 +54,5 @@ func (m Moments) spread() spread {
 	}
 	mean := m.Mean / m.Weight
 	std := math.Sqrt(max(0, m.Square/m.Weight-float64(mean*mean)))
-	return spread{n: 2, mean: mean, std: std, flat: std == 0}
+	return spread{n: 2, mean: mean, std: std, flat: std == 0} // n: a std is defined from 2 values on, and this one always is
 }

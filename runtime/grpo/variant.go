@@ -48,7 +48,7 @@ type Variant struct {
 	Aggregation Aggregation
 
 	ClipLow, ClipHigh float64 // Clip: ratio bounds 1-ClipLow and 1+ClipHigh
-	Delta             float64 // Clip: upper bound of the ratio for A < 0; 0 = none. At most 1+ClipHigh it bounds A > 0 as well
+	Delta             float64 // Clip: upper bound of the ratio for A < 0; 0 = none. Below 1+ClipHigh it bounds A > 0 as well
 	RatioCap          float64 // Cap: >= 1
 	TauPos, TauNeg    float64 // Gate: for A > 0 and for A <= 0
 
@@ -91,14 +91,20 @@ func VariantOf(name string) (Variant, error) {
 // PenalisesKL reports whether the loss has a KL term, and so reads the reference.
 func (v Variant) PenalisesKL() bool { return v.KL != 0 && !v.KLInReward }
 
-// Check reports the first field that makes no sense, by its name.
+// Check reports the first field that makes no sense, by its name in the schema.
 func (v Variant) Check() error {
 	bad := func(field string, got any, want string) error {
 		return fmt.Errorf("loss %s: %s: got %v, want %s", v.Name, field, got, want)
 	}
-	for _, x := range []float64{v.ClipLow, v.ClipHigh, v.Delta, v.RatioCap, v.TauPos, v.TauNeg, v.KL, v.KLClamp, v.EntropyBonus} {
-		if math.IsNaN(x) || math.IsInf(x, 0) || x < 0 {
-			return bad("parameters", x, "finite values >= 0")
+	for _, f := range []struct {
+		name  string
+		value float64
+	}{
+		{"clip_low", v.ClipLow}, {"clip_high", v.ClipHigh}, {"clip_dual", v.Delta}, {"ratio_cap", v.RatioCap}, {"tau_positive", v.TauPos},
+		{"tau_negative", v.TauNeg}, {"kl", v.KL}, {"kl_clamp", v.KLClamp}, {"entropy_bonus", v.EntropyBonus},
+	} {
+		if math.IsNaN(f.value) || math.IsInf(f.value, 0) || f.value < 0 {
+			return bad(f.name, f.value, "a finite value >= 0")
 		}
 	}
 	switch v.Surrogate {
@@ -112,7 +118,7 @@ func (v Variant) Check() error {
 		}
 	case Gate:
 		if v.TauPos == 0 || v.TauNeg == 0 {
-			return bad("tau", 0, "> 0")
+			return bad("tau_positive and tau_negative", []float64{v.TauPos, v.TauNeg}, "values > 0")
 		}
 	default:
 		return bad("surrogate", v.Surrogate, "clip, cap or gate")

@@ -105,10 +105,11 @@ func entropyExcursion(w *Watch, s Step) []Finding {
 		return nil
 	}
 	share := *s.Entropy / *w.state.Entropy
-	for _, limit := range []float64{w.limits.EntropyLow, w.limits.EntropyHigh} {
-		if limit != 0 && (limit <= 1 && share <= limit || limit > 1 && share >= limit) {
-			return []Finding{{Monitor: "entropy_excursion", Value: share, Limit: limit}}
-		}
+	switch low, high := w.limits.EntropyLow, w.limits.EntropyHigh; {
+	case low != 0 && share <= low:
+		return []Finding{{Monitor: "entropy_excursion", Value: share, Limit: low}}
+	case high != 0 && share >= high:
+		return []Finding{{Monitor: "entropy_excursion", Value: share, Limit: high}}
 	}
 	return nil
 }

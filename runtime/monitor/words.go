@@ -67,7 +67,7 @@ func Remedy(monitor string) string {
 	case "format_overfitting":
 		return "lower rewards.format.weight, or combine rewards as gated"
 	case "cross_task_interference":
-		return "raise the task's weight in the mix, or train the two apart"
+		return "raise the weight of the task's sources in the mix, or train the tasks apart"
 	case "length_drift":
 		return "look at completions; rewards.overlong bounds length"
 	case "repetition":

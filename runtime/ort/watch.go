@@ -4,6 +4,7 @@ package ort
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ func (s *Session) EndTrace() (file string, err error) {
 	s.trace = nil
 	var name *C.char
 	if err := check(C.mixr_end_profiling(twin.session, &name)); err != nil {
-		return "", fmt.Errorf("ort: end trace of %s: %w", s.name, err)
+		return "", errors.Join(fmt.Errorf("ort: end trace of %s: %w", s.name, err), twin.Close())
 	}
 	defer C.free(unsafe.Pointer(name))
 	return C.GoString(name), twin.Close()

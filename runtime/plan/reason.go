@@ -100,7 +100,8 @@ func (p *Past) again(rules []spec.StopRule) Reason {
 	case p.State == Stopped && stands:
 		return Reason{Kind: Skip, Text: fmt.Sprintf("stopped at step %d of %d: %s", p.Step, p.Steps, p.Rule), Run: p.Run}
 	case p.State == Stopped:
-		return Reason{Kind: Resume, Text: fmt.Sprintf("goes on at step %d of %d: the rule that stopped it is gone (%s)", p.Step, p.Steps, p.Rule), Run: p.Run}
+		text := fmt.Sprintf("goes on at step %d of %d: the rule that stopped it is gone (%s)", p.Step, p.Steps, p.Rule)
+		return Reason{Kind: Resume, Text: text, Run: p.Run}
 	case p.State == Failed:
 		text := "failed before"
 		if p.Error != "" {

@@ -96,7 +96,8 @@ func (d *drawing) memory(p *Profile, y float64) float64 {
 	y += 8
 	x := float64(margin)
 	for i, m := range p.Memory {
-		f := frame{name: m.Name + " " + megabytes(m.Bytes), tip: fmt.Sprintf("%s: %s, %s", m.Name, megabytes(m.Bytes), m.What), kind: []string{"held", "held2"}[i%2]}
+		tip := fmt.Sprintf("%s: %s, %s", m.Name, megabytes(m.Bytes), m.What)
+		f := frame{name: m.Name + " " + megabytes(m.Bytes), tip: tip, kind: []string{"held", "held2"}[i%2]}
 		w := float64(m.Bytes) * scale
 		d.frame(f, 1, x, y, w)
 		x += w

@@ -83,10 +83,10 @@ func ReadEvaluation(dir string) (*Evaluation, error) {
 // addMetric adds a metric to the scores of the tasks and sources that have it.
 func (e *Evaluation) addMetric(rows []table.Eval, metric, key string) {
 	rows, _ = measure(rows, metric)
+	examples, _ := match(rows, rows)
 	for i := range e.Scores {
 		s := &e.Scores[i]
 		var values []float64
-		examples, _ := match(rows, rows)
 		for _, x := range examples {
 			if (s.Task == "" || x.task == s.Task) && (s.Source == "" || x.source == s.Source) {
 				mean, _ := x.means()
@@ -94,7 +94,8 @@ func (e *Evaluation) addMetric(rows []table.Eval, metric, key string) {
 			}
 		}
 		if len(values) > 0 {
-			s.Others = append(s.Others, Value{metric, len(values), seedMeans([][]float64{values})[0], bootstrap(values, fmt.Sprintf("%s|%s|%s|%s", key, metric, s.Task, s.Source))})
+			interval := bootstrap(values, fmt.Sprintf("%s|%s|%s|%s", key, metric, s.Task, s.Source))
+			s.Others = append(s.Others, Value{metric, len(values), seedMeans([][]float64{values})[0], interval})
 		}
 	}
 }

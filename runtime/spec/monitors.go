@@ -6,7 +6,8 @@ var Monitors = []string{
 	"kl_excursion", "length_drift", "one_answer", "repetition", "truncation",
 }
 
-// MonitorLimits are the thresholds of the health monitors; 0 switches one off.
+// MonitorLimits are the thresholds of the health monitors. 0 switches a monitor off, but for cross_task_interference, whose switch is
+// InterferenceEvery; factors cannot be 0.
 type MonitorLimits struct {
 	Window                int     `json:"window"`                  // steps that are pooled
 	Noise                 float64 `json:"noise"`                   // standard errors that make a rise or fall
@@ -22,12 +23,12 @@ type MonitorLimits struct {
 	HeldOutFall           float64 `json:"held_out_fall"`           // standard errors
 	KLExcursion           float64 `json:"kl_excursion"`            // nats a token
 	EntropyLow            float64 `json:"entropy_low"`             // share of the first step's entropy
-	EntropyHigh           float64 `json:"entropy_high"`
-	Truncation            float64 `json:"truncation"` // share of completions cut
+	EntropyHigh           float64 `json:"entropy_high"`            // the same upwards, a factor above 1
+	Truncation            float64 `json:"truncation"`              // share of completions cut
 }
 
-// Silent says why a monitor can find nothing in an experiment, in words that name the field; empty where it can.
-func (g *GRPO) Silent(monitor string) string {
+// silent says why a monitor can find nothing in an experiment, in words that name the field; empty where it can.
+func (g *GRPO) silent(monitor string) string {
 	m := g.Monitors
 	off := func(field string, limit float64) string {
 		if limit == 0 {

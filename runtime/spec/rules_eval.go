@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// longest is the most steps that a stage of the experiment has, 0 where none trains or its steps are in error.
-func (f *facts) longest() (steps int) {
+// mostSteps is the most steps that a stage of the experiment has, 0 where none trains or its steps are in error.
+func (f *facts) mostSteps() (steps int) {
 	if f.GRPO != nil && f.sound("grpo", "grpo.steps") {
 		steps = f.GRPO.Steps
 	}
@@ -26,6 +26,7 @@ func (f *facts) decided() bool {
 		})
 }
 
+// evaluatesOnTheWay reports evaluations in the course of training that would never come.
 func evaluatesOnTheWay(f *facts) {
 	e := f.Eval
 	if f.Stage == evalStage || e.Every == 0 || !f.sound("stage", "eval", "eval.every", "eval.examples") {
@@ -33,17 +34,19 @@ func evaluatesOnTheWay(f *facts) {
 	}
 	if e.Examples == 0 {
 		f.c.report(f.at("eval.every"), "eval.every", "", "is not used: eval.examples is 0")
-	} else if steps := f.longest(); steps > 0 && e.Every > steps {
+	} else if steps := f.mostSteps(); steps > 0 && e.Every > steps {
 		f.c.report(f.at("eval.every"), "eval.every", "", "got %d, want at most the %d steps of the training", e.Every, steps)
 	}
 }
 
+// greedyDiffers reports a greedy completion that would be a second copy of the samples.
 func greedyDiffers(f *facts) {
 	if e := f.Eval; e.Greedy && e.Temperature == 0 && f.sound("eval.greedy", "eval.temperature") {
 		f.c.report(f.at("eval.greedy"), "eval.greedy", "", "is not used: eval.temperature is 0, so the samples are greedy already")
 	}
 }
 
+// passesFitSamples reports pass@k that cannot be estimated: of more samples than there are, or where nothing is right or wrong.
 func passesFitSamples(f *facts) {
 	e := f.Eval
 	if len(e.PassK) == 0 || !f.sound("eval", "eval.pass_k") {
@@ -65,6 +68,7 @@ func passesFitSamples(f *facts) {
 	}
 }
 
+// bestIsChosen reports a choice of the best policy that has nothing to choose from or by.
 func bestIsChosen(f *facts) {
 	e := f.Eval
 	if f.Stage == evalStage || e.KeepBest == "none" || !f.sound("stage", "eval", "eval.keep_best") {

@@ -29,18 +29,18 @@ func (f *facts) idle(because, hint string, paths ...string) {
 	}
 }
 
-// updatesPerStep is how many updates a rollout gives.
-func (g *GRPO) updatesPerStep() int { return g.Iterations * g.Minibatches }
+// UpdatesPerStep is how many updates the rollout of a step gives.
+func (g *GRPO) UpdatesPerStep() int { return g.Iterations * g.Minibatches }
 
 // onPolicy reports whether every rollout serves one update, so that the policy is the one that sampled and all ratios are 1.
-func (g *GRPO) onPolicy() bool { return g.updatesPerStep() == 1 }
+func (g *GRPO) onPolicy() bool { return g.UpdatesPerStep() == 1 }
 
 // sequence reports whether the ratio is taken over whole completions: as level says, or else the loss.
 func (g *GRPO) sequence() bool {
 	return g.Level == "sequence" || g.Level == "" && (g.Loss == "gspo" || g.Loss == "luspo")
 }
 
-// lossHasItsParameters reports parameters of other losses, and cispo without its cap.
+// lossHasItsParameters reports parameters of other losses, cispo without its cap, and a dual clip that cuts where clip_high should.
 func lossHasItsParameters(f *facts) {
 	g := f.GRPO
 	if g == nil || !f.sound("grpo", "grpo.loss") {
@@ -57,12 +57,12 @@ func lossHasItsParameters(f *facts) {
 	if g.Loss != "sapo" {
 		f.idle(is+", and only sapo has a sigmoid", "", "grpo.tau_positive", "grpo.tau_negative")
 	}
-	if g.Loss == "cispo" || g.Loss == "sapo" {
+	switch {
+	case g.Loss == "cispo" || g.Loss == "sapo":
 		f.idle(is+", which does not clip", "", "grpo.clip_low", "grpo.clip_high", "grpo.clip_dual")
-	}
-	if f.sound("grpo.clip_dual", "grpo.clip_high") && g.ClipDual > 0 && g.ClipDual < 1+g.ClipHigh {
+	case f.sound("grpo.clip_dual", "grpo.clip_high") && g.ClipDual > 0 && g.ClipDual < 1+g.ClipHigh:
 		f.c.report(f.at("grpo.clip_dual"), "grpo.clip_dual", "",
-			"got %g, want at least 1 + clip_high = %g: up to there clip_high already bounds the ratio", g.ClipDual, 1+g.ClipHigh)
+			"got %g, want at least 1 + clip_high = %g: below that it would take the place of clip_high too", g.ClipDual, 1+g.ClipHigh)
 	}
 }
 
@@ -124,7 +124,7 @@ func referenceFollows(f *facts) {
 		f.idle("grpo.reference_sync is 0: the reference stays", "", "grpo.reference_mix")
 		return
 	}
-	if all := g.Steps * g.updatesPerStep(); f.sound("grpo.steps", "grpo.iterations", "grpo.minibatches") && g.ReferenceSync >= all {
+	if all := g.Steps * g.UpdatesPerStep(); f.sound("grpo.steps", "grpo.iterations", "grpo.minibatches") && g.ReferenceSync >= all {
 		f.c.report(f.at("grpo.reference_sync"), "grpo.reference_sync", "",
 			"got %d, want fewer than the run's %d updates: the reference would never follow", g.ReferenceSync, all)
 	}

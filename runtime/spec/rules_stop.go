@@ -96,11 +96,53 @@ func (s *stopFacts) judgeMetric(metric string) {
 		s.report("metric", "", "got %q, but no task of the mix has answers that are right or wrong", metric)
 	case s.Stage == "sft" && slices.Contains(ofRollouts, metric):
 		s.report("metric", "", "got %q, which supervised training does not have", metric)
-	case s.GRPO != nil && s.GRPO.KL == 0 && (metric == "kl" || metric == "loss_kl" || metric == "kl_penalty") && s.sound("grpo", "grpo.kl"):
-		s.report("metric", "", "got %q, but grpo.kl is 0: it is not computed", metric)
+	case s.Stage != "sft" && s.GRPO != nil && s.GRPO.unmeasured(metric) != "" && s.sound(measured...):
+		s.report("metric", "", "got %q, but %s", metric, s.GRPO.unmeasured(metric))
 	case metric == "hours" && s.has("below"):
 		s.report("below", "write above", "got hours below a bound, which every run is when it begins")
 	}
+}
+
+// measured are the fields that unmeasured judges by.
+var measured = []string{
+	"grpo", "grpo.kl", "grpo.kl_in", "grpo.entropy_bonus", "grpo.correction", "grpo.loss", "grpo.advantage", "grpo.advantage.flat",
+	"grpo.repetition_penalty", "grpo.top_k", "grpo.top_p", "grpo.min_p",
+}
+
+// unmeasured says why a column of metrics is null at every step, in words that name the field; empty where it is not.
+func (g *GRPO) unmeasured(metric string) string {
+	switch metric {
+	case "kl", "loss_kl", "kl_penalty":
+		switch {
+		case g.KL == 0:
+			return "grpo.kl is 0: it is not computed"
+		case metric == "loss_kl" && g.KLIn == "reward":
+			return "grpo.kl_in is reward: the loss has no such term"
+		case metric == "kl_penalty" && g.KLIn == "loss":
+			return "grpo.kl_in is loss: nothing is taken off rewards"
+		}
+	case "loss_entropy":
+		if g.EntropyBonus == 0 {
+			return "grpo.entropy_bonus is 0: the loss has no such term"
+		}
+	case "correction_mean":
+		if g.Correction == "none" {
+			return "grpo.correction is none: there are no such weights"
+		}
+	case "clip_low_frac", "clip_high_frac":
+		if g.Loss == "sapo" {
+			return "grpo.loss is sapo, which does not clip"
+		}
+	case "n_dropped", "n_resampled":
+		if flat := g.Advantage.Flat; flat == "keep" || flat == "drop" && metric == "n_resampled" {
+			return "grpo.advantage.flat is " + flat + ": it is not counted"
+		}
+	case "filter_shift":
+		if s := g.Sampling; s.RepetitionPenalty == 1 && s.TopK == 0 && s.TopP == 1 && s.MinP == 0 {
+			return "no filter of grpo is on (repetition_penalty, top_k, top_p, min_p): nothing is shifted"
+		}
+	}
+	return ""
 }
 
 // judgeMonitor reports a monitor that there is not, or not in this experiment.
@@ -111,8 +153,10 @@ func (s *stopFacts) judgeMonitor(name string) {
 	case s.Stage == "sft":
 		s.report("monitor", "", "got %q, but no monitor looks at supervised training", name)
 	case s.GRPO == nil || !s.sound("grpo", "grpo.kl", "grpo.monitors"):
-	case s.GRPO.Silent(name) != "":
-		s.report("monitor", "", "got %q, but %s", name, s.GRPO.Silent(name))
+	case s.GRPO.silent(name) != "":
+		s.report("monitor", "", "got %q, but %s", name, s.GRPO.silent(name))
+	case name == "bmas_saturation" && s.Rewards.BMAS == nil && s.sound("rewards", "rewards.bmas"):
+		s.report("monitor", "", "got %q, but there is no rewards.bmas", name)
 	case name == "held_out_fall" && s.Eval.Every == 0 && s.sound("eval", "eval.every"):
 		s.report("monitor", "", "got %q, but eval.every is 0: there is no evaluation in the course of training", name)
 	}

@@ -1,16 +1,12 @@
 package table
 
-import (
-	"reflect"
-	"strings"
-)
+import "reflect"
 
 // Number is the value of a column of a row; nil where it is null, holds no single number or is no column of the table.
 func Number[R Row](row *R, column string) *float64 {
 	v := reflect.ValueOf(row).Elem()
 	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("parquet"), ",")
-		if name != column {
+		if columnOf(v.Type().Field(i)) != column {
 			continue
 		}
 		f := v.Field(i)
@@ -43,8 +39,7 @@ func Numbers[R Row]() (names []string) {
 		}
 		switch kind {
 		case reflect.Int32, reflect.Int64, reflect.Float64:
-			name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
-			names = append(names, name)
+			names = append(names, columnOf(f))
 		}
 	}
 	return names

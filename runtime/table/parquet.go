@@ -124,7 +124,7 @@ func clearLater[R Row](rows []R, version int) {
 	added := since[R]()
 	var later []int
 	for i := range reflect.TypeFor[R]().NumField() {
-		if name, _, _ := strings.Cut(reflect.TypeFor[R]().Field(i).Tag.Get("parquet"), ","); added[name] > version {
+		if added[columnOf(reflect.TypeFor[R]().Field(i))] > version {
 			later = append(later, i)
 		}
 	}
@@ -154,13 +154,19 @@ func tableVersion[R Row](version int) string { return fmt.Sprintf("%s/%d", Name[
 func since[R Row]() map[string]int {
 	out := map[string]int{}
 	for f := range reflect.TypeFor[R]().Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+		name := columnOf(f)
 		out[name] = 1
 		if v, err := strconv.Atoi(f.Tag.Get("since")); err == nil {
 			out[name] = v
 		}
 	}
 	return out
+}
+
+// columnOf is the name of the column that holds a field of a row.
+func columnOf(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("parquet"), ",")
+	return name
 }
 
 // newest is the version of a table's columns that is written today.
@@ -249,8 +255,7 @@ func check[R Row](row *R) error {
 	v := reflect.ValueOf(row).Elem()
 	for i := range v.NumField() {
 		if err := checkValue(v.Field(i)); err != nil {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("parquet"), ",")
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", columnOf(v.Type().Field(i)), err)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ type Metrics struct {
 	ClipHighFrac *float64 `parquet:"clip_high_frac,optional"`
 	RatioMean    *float64 `parquet:"ratio_mean,optional"`
 	GradNorm     *float64 `parquet:"grad_norm,optional"` // L2 over all parameters that train, before clipping
-	LR           float64  `parquet:"lr"`                 // as used by the step's last update
+	LR           float64  `parquet:"lr"`                 // as used by the step's last update; 0 without one
 	NumUpdates   *int32   `parquet:"n_updates,optional" since:"2"`
 	NumSkipped   *int32   `parquet:"n_skipped,optional" since:"2"` // updates not made since their gradient was not finite
 
@@ -149,7 +149,7 @@ type Eval struct {
 	Reward     float64  `parquet:"reward"`
 	Correct    *bool    `parquet:"correct,optional"` // nil where the task has no right or wrong
 	NumTok     int32    `parquet:"n_tok"`
-	Finish     string   `parquet:"finish,dict"`               // eos | length
+	Finish     string   `parquet:"finish,dict"`               // eos | length | stop
 	Greedy     *bool    `parquet:"greedy,optional" since:"3"` // the most probable token each time; nil in files before version 3
 }
 

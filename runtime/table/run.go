@@ -176,8 +176,12 @@ func (r *Run) WriteFile(name string, data []byte) error {
 }
 
 // Stop ends the attempt with a status other than Done and gives the folder free; reason is for people. What was not
-// committed is lost and will be computed again.
+// committed is lost and will be computed again. A run that is complete stays so, also where Finish failed once its manifest
+// was written: its parts may be gone by then, and another status would have Open take back the tables that replace them.
 func (r *Run) Stop(status Status, reason string) error {
+	if r.m.Status.Complete() {
+		return r.Close()
+	}
 	return errors.Join(r.end(status, reason), r.Close())
 }
 

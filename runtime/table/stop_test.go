@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,4 +151,33 @@ func reopenAfterDeath(t *testing.T, r *Run) *Run {
 		t.Fatal(err)
 	}
 	return reopen(t, r.Dir())
+}
+
+// A run whose Finish failed once its manifest was written is complete all the same: another status would cost it its tables.
+func TestCompleteRunStays(t *testing.T) {
+	r := create(t)
+	dir := r.Dir()
+	if err := errors.Join(Write(r, 0, 0, []Eval{{When: "before", ExampleID: "e"}}), r.Commit(0)); err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := filepath.Join(dir, checkpointDir)
+	if err := os.WriteFile(inTheWay, nil, 0o644); err != nil { // what is left over cannot be cleaned then
+		t.Fatal(err)
+	}
+	if err := r.Finish(End{}); err == nil {
+		t.Fatal("Finish has cleaned a folder that is none")
+	}
+	if err := r.Stop(Failed, "clean run folder"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	r = reopen(t, dir)
+	if status := r.Manifest().Status; status != Done {
+		t.Errorf("the run is %s", status)
+	}
+	if rows, err := Read[Eval](dir); err != nil || len(rows) != 1 {
+		t.Errorf("evaluations %+v, %v", rows, err)
+	}
 }

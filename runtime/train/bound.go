@@ -33,7 +33,7 @@ func bind(e *ort.Engine, s *ort.Session, g *graph.Graph, weights, fixed map[stri
 		}
 	}
 	if out.err != nil {
-		out.binding.Close()
+		out.Close()
 		return nil, out.err
 	}
 	return out, nil
@@ -52,10 +52,27 @@ func bindInputs(e *ort.Engine, s *ort.Session, g *graph.Graph, weights map[strin
 		}
 	}
 	if out.err != nil {
-		b.Close()
+		out.Close()
 		return nil, out.err
 	}
 	return out, nil
+}
+
+// Close gives the session free, and the inputs of a run that did not come about. A nil one is closed already.
+func (b *bound) Close() {
+	if b == nil {
+		return
+	}
+	b.binding.Close()
+	b.drop()
+}
+
+// drop frees the inputs set for one run.
+func (b *bound) drop() {
+	for _, t := range b.temp {
+		t.Free()
+	}
+	b.temp = b.temp[:0]
 }
 
 func (b *bound) keep(err error) {
@@ -99,10 +116,7 @@ func (b *bound) compute() error {
 			err = fmt.Errorf("%s: %w", b.graph.Name(), err)
 		}
 	}
-	for _, t := range b.temp {
-		t.Free()
-	}
-	b.temp = b.temp[:0]
+	b.drop()
 	return err
 }
 

@@ -158,7 +158,7 @@ func spaced(to, from []float32, n, stride int) {
 
 // step feeds the last token of each row and draws the next.
 func (b *batch) step() error {
-	if b.place == b.room || b.bound["token"] == nil {
+	if b.place == b.room {
 		if err := b.grow(); err != nil {
 			return err
 		}

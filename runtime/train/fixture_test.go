@@ -344,3 +344,21 @@ func (w *world) draw(r *runner, ex data.Example, first, n int) *group {
 	check(w.t, g.reward(r.lanes[0], 1))
 	return g
 }
+
+// rollout renders one example and samples its completions.
+func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
+	groups, err := r.rolloutAll(l, []data.Example{ex}, []sampling{s})
+	if err != nil {
+		return nil, err
+	}
+	return groups[0], nil
+}
+
+// sampleGroup samples the completions of a rendered prompt.
+func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
+	groups, err := r.sampleGroups(l, []*prompt{p}, []sampling{s})
+	if err != nil {
+		return nil, err
+	}
+	return groups[0], nil
+}

@@ -56,11 +56,7 @@ func (g *taskGradients) of(groups []*group) func(i int, gradients map[string]*or
 // add adds one unit's gradient to a sketch.
 func (g *taskGradients) add(sketch []float64, gradients map[string]*ort.Tensor) {
 	for _, p := range g.params {
-		t := gradients[p.name]
-		if t == nil {
-			continue // 0: the unit does not reach it
-		}
-		for i, v := range t.Float32() {
+		for i, v := range gradients[p.name].Float32() {
 			place := p.place + uint64(i)
 			if g.exact {
 				sketch[place] += float64(v)

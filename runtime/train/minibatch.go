@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"mixr/runtime/grpo"
 	"mixr/runtime/spec"
@@ -12,9 +13,10 @@ import (
 // minibatch is what one update is made of: whole groups, and what the loss makes of their tokens.
 type minibatch struct {
 	groups  []*group
-	masks   [][]bool     // by completion: tokens that count
-	weights grpo.Weights // by completion
-	factors grpo.Factors // in the weights: what masks and corrections made of them
+	masks   [][]bool      // by completion: tokens that count
+	weights grpo.Weights  // by completion
+	factors grpo.Factors  // in the weights: what masks and corrections made of them
+	scoring time.Duration // what it took to score the groups anew for them
 }
 
 // minibatches cuts the slots of a step into equal parts, each with the groups that are there, in order.
@@ -35,11 +37,12 @@ func minibatches(groups []*group, o *spec.GRPO) []*minibatch {
 // masks and corrections leave of it. moved says that the policy is not the one any more that sampled.
 func (r *runner) weigh(ctx context.Context, b *minibatch, moved bool) (err error) {
 	o, v := r.exp.GRPO, r.model.program.Variant
-	b.factors = grpo.Factors{}
+	b.factors, b.scoring = grpo.Factors{}, 0
 	if o.EntropyShare < 1 {
 		// The entropies are those under the policy that sampled, known from one scoring pass: TRL takes the present policy's, which on
 		// the first update is the same one.
-		if b.factors.HighEntropy, _, err = grpo.EntropyMask(b.rows(func(g *group) []float32 { return g.entropy }), b.masks, 1-o.EntropyShare); err != nil {
+		entropy := b.rows(func(g *group) []float32 { return g.entropy })
+		if b.factors.HighEntropy, _, err = grpo.EntropyMask(entropy, b.masks, 1-o.EntropyShare); err != nil {
 			return err
 		}
 	}
@@ -68,8 +71,8 @@ func (r *runner) weigh(ctx context.Context, b *minibatch, moved bool) (err error
 }
 
 // scoreNow gives each group of the update its log-probabilities under the present weights.
-func (r *runner) scoreNow(ctx context.Context, b *minibatch) error {
-	_, err := r.each(ctx, scorePhase, len(b.groups), func(l *lane, i int) (err error) {
+func (r *runner) scoreNow(ctx context.Context, b *minibatch) (err error) {
+	b.scoring, err = r.each(ctx, scorePhase, len(b.groups), func(l *lane, i int) (err error) {
 		g := b.groups[i]
 		g.now, err = r.logp(l, &l.policy, g, r.exp.GRPO.Temperature)
 		return err

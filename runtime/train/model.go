@@ -152,9 +152,7 @@ func (m *model) openLane(render *prompter, scorer *reward.Scorer) (*lane, error)
 func (l *lane) Close() {
 	whole := []*bound{l.policy.vision, l.reference.vision, l.prefill, l.decode, l.policy.score, l.reference.score, l.gradient}
 	for _, b := range slices.AppendSeq(whole, maps.Values(l.parts)) {
-		if b != nil {
-			b.binding.Close()
-		}
+		b.Close()
 	}
 }
 

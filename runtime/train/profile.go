@@ -399,7 +399,9 @@ func (t *phaseTime) profile(steps float64, lanes int) profile.Phase {
 	all, cpu := out.WallS*float64(lanes), t.cpu
 	for _, name := range slices.Sorted(maps.Keys(t.runs)) {
 		run := t.runs[name]
-		out.Graphs = append(out.Graphs, profile.Runs{Graph: name, N: float64(run.n) / steps, Seconds: run.wall.Seconds() / steps, CPUS: run.cpu.Seconds() / steps})
+		out.Graphs = append(out.Graphs, profile.Runs{
+			Graph: name, N: float64(run.n) / steps, Seconds: run.wall.Seconds() / steps, CPUS: run.cpu.Seconds() / steps,
+		})
 		cpu -= run.cpu
 	}
 	inside := out.OrtS()

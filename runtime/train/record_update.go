@@ -51,10 +51,10 @@ type lossWeights struct {
 // update adds what every update has.
 func (r *record) update(u *updated) {
 	s := &r.updates
-	s.made++
 	if u.skipped {
-		s.made--
 		s.skipped++
+	} else {
+		s.made++
 	}
 	r.add(&s.loss, u.loss, 1)
 	r.add(&s.gradNorm, u.gradNorm, 1)

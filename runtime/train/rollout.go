@@ -74,15 +74,6 @@ func batches(n, g int) []span {
 	return out
 }
 
-// rollout renders one example and samples its completions.
-func (r *runner) rollout(l *lane, ex data.Example, s sampling) (*group, error) {
-	groups, err := r.rolloutAll(l, []data.Example{ex}, []sampling{s})
-	if err != nil {
-		return nil, err
-	}
-	return groups[0], nil
-}
-
 // rolloutAll renders examples and samples their completions side by side. The samplings differ in first and maxTokens alone.
 func (r *runner) rolloutAll(l *lane, examples []data.Example, s []sampling) ([]*group, error) {
 	prompts := make([]*prompt, len(examples))
@@ -93,15 +84,6 @@ func (r *runner) rolloutAll(l *lane, examples []data.Example, s []sampling) ([]*
 		}
 	}
 	return r.sampleGroups(l, prompts, s)
-}
-
-// sampleGroup samples the completions of a rendered prompt.
-func (r *runner) sampleGroup(l *lane, p *prompt, s sampling) (*group, error) {
-	groups, err := r.sampleGroups(l, []*prompt{p}, []sampling{s})
-	if err != nil {
-		return nil, err
-	}
-	return groups[0], nil
 }
 
 // sampleGroups samples the completions of rendered prompts side by side; see rolloutAll.

@@ -106,7 +106,26 @@ func TestSamplingOptions(t *testing.T) {
 			t.Errorf("the trainer differs from the policy's own by %g", *m.LogpGapMax)
 		}
 	}
+	shift := func(step int32) float64 {
+		sum, n := 0.0, 0
+		for _, c := range rowsOf[table.Completion](t, one) {
+			for k := range c.Logp {
+				if c.Step == step {
+					sum, n = sum+float64(c.Logp[k])-float64(c.OwnLogp[k]), n+1
+				}
+			}
+		}
+		return sum / float64(n)
+	}
+	for _, m := range rowsOf[table.Metrics](t, one) {
+		if want := shift(m.Step); m.FilterShift == nil || math.Abs(*m.FilterShift-want) > 1e-9 || want == 0 { // sums in another order
+			t.Errorf("step %d: filter_shift %v, want %g", m.Step, m.FilterShift, want)
+		}
+	}
 	plain := w.finished(w.open("tiny.cue", "grpo.steps=1", "eval.examples=0"), Options{})
+	if m := rowsOf[table.Metrics](t, plain)[0]; m.FilterShift != nil {
+		t.Errorf("filter_shift %g where nothing narrows", *m.FilterShift)
+	}
 	for _, c := range rowsOf[table.Completion](t, plain) {
 		if c.OwnLogp != nil {
 			t.Errorf("own log-probabilities where nothing narrows: %v", c.OwnLogp)

@@ -102,7 +102,8 @@ func (r *runner) phase(name string, total int) func(done int, step *record) {
 
 // Run carries out a trial in the folder dir, or goes on with it. The manifest names the trial; see table.Create for the fields
 // that the caller fills. files are written into the folder at the start: the resolved spec and whatever else describes the trial.
-// Of a run that is done, or stopped by a rule that the experiment still has, nothing is computed again. It fails with *Interrupted when ctx ends, and with *Diverged.
+// Of a run that is done, or stopped by a rule that the experiment still has, nothing is computed again. It fails with *Interrupted when
+// ctx ends, and with *Diverged.
 func Run(ctx context.Context, in *Inputs, dir string, m table.Manifest, files map[string][]byte, o Options) error {
 	r := &runner{exp: in.Experiment, in: in, opts: o, data: in.Data, steps: m.Steps, inFlight: cmp.Or(o.InFlight, o.Workers+1), began: time.Now()}
 	switch there, err := table.ReadManifest(dir); {
@@ -269,7 +270,7 @@ func (r *runner) prepare(files map[string][]byte) error {
 	}
 	r.updates = r.steps
 	if r.exp.GRPO != nil {
-		r.updates *= r.exp.GRPO.Iterations * r.exp.GRPO.Minibatches
+		r.updates *= r.exp.GRPO.UpdatesPerStep()
 	}
 	r.model.keepReference()
 	table := r.initialEmbedding()
@@ -446,9 +447,7 @@ func (r *runner) close() {
 		l.Close()
 	}
 	for _, b := range []*bound{r.accumulate, r.norm, r.optimizer} {
-		if b != nil {
-			b.binding.Close()
-		}
+		b.Close()
 	}
 	if r.model != nil {
 		r.model.Close()

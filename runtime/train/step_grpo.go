@@ -41,6 +41,7 @@ func (r *runner) grpoStep(ctx context.Context, step int) (*record, error) {
 				return nil, err
 			}
 			moved = true
+			addSeconds(&rec.timing.ScoreS, b.scoring)
 			rec.grpo(b.groups, b.byGroup(), u, r.model.program.Variant)
 			if groups[0].old == nil { // then this is the only update
 				rec.gap(groups, u)

@@ -160,11 +160,11 @@ func (r *runner) settle(ctx context.Context, step int) (*ending, error) {
 	if step == 0 || due && r.run.Covers(table.Name[table.Eval](), step) {
 		return nil, nil // done before, and the run went on
 	}
-	if stop := r.watch.stop(step); stop != nil || !due {
-		if stop == nil {
-			return nil, nil
-		}
+	if stop := r.watch.stop(step); stop != nil {
 		return &ending{step: step, stop: stop}, nil
+	}
+	if !due {
+		return nil, nil
 	}
 	rows, err := r.evaluate(ctx, step, during)
 	if err != nil {

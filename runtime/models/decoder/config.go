@@ -3,7 +3,8 @@
 //
 // In: sizes (Config, read from a Hugging Face text configuration by Parse), token ids, masks, positions. Out: functions that add the
 // decoder to a graph, over whole rows (Embed, Text, Head) or one token for each completion of some prompts (Step, Sample), and on the
-// host the rotary tables (Config.Tables) and draws from narrowed distributions (Picker). It never holds a weight, never runs a graph and knows no images.
+// host the rotary tables (Config.Tables) and draws from narrowed distributions (Picker). It never holds a weight, never runs a graph and
+// knows no images.
 //
 // Errors: host functions return them; graph functions panic with *graph.Error, which graph.Build recovers.
 //

@@ -35,7 +35,7 @@ type Picker struct {
 	filter Filter
 	weight []float64 // e^(z - max z) of what has not left; 0 where a token has
 	order  []int     // tokens by weight
-	sorted []float64 // their weights
+	sorted []float64 // their weights, or topK's heap
 }
 
 // NewPicker returns a picker of tokens 0 to vocab-1.
@@ -46,11 +46,11 @@ func NewPicker(f Filter, vocab int) *Picker {
 // Pick draws by inverse CDF in the order of the vocabulary: the first token whose cumulative probability reaches u. logits [V]; seen [V]
 // says which tokens the penalty is for, nil for none. logp is the token's natural-log probability under the distribution drawn from, own
 // under the softmax of logits / temperature, which a trainer scores by; both 0 of a greedy token. Logits that are not all finite
-// numbers or -Inf give a NaN.
+// numbers or -Inf, or all -Inf, give a NaN.
 func (k *Picker) Pick(logits []float32, seen []bool, u float64) (token int, logp, own float64) {
 	f := k.filter
 	if f.Temperature == 0 {
-		return k.largest(logits, seen), 0, 0
+		return k.largest(logits, seen)
 	}
 	w, top := k.weight, math.Inf(-1)
 	for v, x := range logits {
@@ -91,6 +91,7 @@ func (k *Picker) Pick(logits []float32, seen []bool, u float64) (token int, logp
 	return token, math.Log(w[token] / total), float64(logits[token])/f.Temperature - plain
 }
 
+// logSumExp is log sum e^(x / temperature) over the logits.
 func logSumExp(logits []float32, temperature float64) float64 {
 	top, mass := math.Inf(-1), 0.0
 	for _, x := range logits {
@@ -102,16 +103,7 @@ func logSumExp(logits []float32, temperature float64) float64 {
 	return top + math.Log(mass)
 }
 
-// Kept lists the tokens that the last Pick could have drawn, in order.
-func (k *Picker) Kept() (tokens []int) {
-	for v, w := range k.weight {
-		if w > 0 {
-			tokens = append(tokens, v)
-		}
-	}
-	return tokens
-}
-
+// penalised is the logit of token v after the repetition penalty.
 func (k *Picker) penalised(logit float32, seen []bool, v int) float64 {
 	x, p := float64(logit), k.filter.RepetitionPenalty
 	switch {
@@ -123,14 +115,22 @@ func (k *Picker) penalised(logit float32, seen []bool, v int) float64 {
 	return x / p
 }
 
-func (k *Picker) largest(logits []float32, seen []bool) int {
-	best, at := math.Inf(-1), 0
+// largest is Pick without a draw: the first of the largest logits.
+func (k *Picker) largest(logits []float32, seen []bool) (token int, logp, own float64) {
+	best, at := math.Inf(-1), -1
 	for v, x := range logits {
-		if y := k.penalised(x, seen, v); y > best {
+		y := k.penalised(x, seen, v)
+		if math.IsNaN(y) || math.IsInf(y, 1) {
+			return 0, math.NaN(), math.NaN()
+		}
+		if y > best {
 			best, at = y, v
 		}
 	}
-	return at
+	if at < 0 {
+		return 0, math.NaN(), math.NaN()
+	}
+	return at, 0, 0
 }
 
 // topK sets weights below the k-th largest to 0.

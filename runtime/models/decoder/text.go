@@ -13,7 +13,7 @@ type TextIn struct {
 	Cos, Sin *graph.Value // [L, E/2], M-RoPE angles already chosen by section (Config.TextRope)
 	Mask     *graph.Value // [N, 1, T, T] additive, 0 = visible, nn.Hidden = not
 
-	Branches *nn.Branches // in place of Mask, where the rows are a prompt with its completions; there is no cache then
+	Branches *nn.Branches // in place of Mask, where rows are read in windows, as a prompt with its completions; there is no cache then
 }
 
 // KV is the key and value cache of one layer, each [N, K, S, E], keys already rotated.
