@@ -316,8 +316,9 @@ def run(options, work):
             templates = dict.fromkeys(tasks, "{question}") | {"mcq": "{question}\n{choices}"}
             policies[name] = Policy("nano", nano, work, "nlvr", tasks, 2, templates, ["matching", "chart", "iou", "bmas"], 8, 64, 2, 6402)
         else:
-            policies[name] = Policy("minimind", options.minimind, work, "gsm8k", ["chart"], 4,
-                                    {"chart": "{question}\nAnswer with a number."}, ["chart"], 8, 48, 2, 0)
+            policies[name] = Policy("minimind", options.minimind, work, "gsm8k", ["yesno", "mcq", "chart"], 4,
+                                    {"yesno": "{question}\nAnswer yes or no.", "mcq": "{question}\n{choices}\nAnswer with a letter.", "chart": "{question}\nAnswer with a number."},
+                                    ["matching", "chart"], 8, 48, 2, 0)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
     versions = ", ".join(f"{p} {installed.version(p)}" for p in ("torch", "transformers", "trl"))
     print(f"`{' '.join(['python', 'bench/peers.py', *sys.argv[1:]])}`, {datetime.date.today()}, {os.cpu_count()} CPUs ({cpu}), {versions}, "
