@@ -172,13 +172,13 @@ func TestStopTexts(t *testing.T) {
 	}
 }
 
-// Batches are neighbours, in order, all of them, of some 32 rows and even in number.
+// Batches are neighbours, in order, all of them, of up to some 48 rows and even in number.
 func TestBatches(t *testing.T) {
 	for _, c := range []struct {
 		n, g int
 		want string
 	}{
-		{10, 8, "[{0 2} {2 4} {4 7} {7 10}]"}, {1, 8, "[{0 1}]"}, {2, 8, "[{0 1} {1 2}]"}, {4, 8, "[{0 2} {2 4}]"}, {3, 64, "[{0 1} {1 2} {2 3}]"}, {5, 1, "[{0 2} {2 5}]"}, {0, 8, "[]"},
+		{10, 8, "[{0 5} {5 10}]"}, {20, 8, "[{0 5} {5 10} {10 15} {15 20}]"}, {1, 8, "[{0 1}]"}, {2, 8, "[{0 1} {1 2}]"}, {4, 8, "[{0 2} {2 4}]"}, {3, 64, "[{0 1} {1 2} {2 3}]"}, {5, 1, "[{0 2} {2 5}]"}, {0, 8, "[]"},
 	} {
 		if got := fmt.Sprint(batches(c.n, c.g)); got != c.want {
 			t.Errorf("%d prompts of %d: %s, want %s", c.n, c.g, got, c.want)
